@@ -1,0 +1,247 @@
+//! Who uploaded what: the catalog, the truth of a repository.
+//!
+//! The trait speaks the business's words; SQLite keeps it on disk, a second implementation in memory
+//! keeps the trait honest, and one conformance suite runs on both. All calls block; only the
+//! repository calls them, from threads that may. Nothing here knows where content lies.
+
+use imgrepo_proto::session::command::{Filter, Sort};
+use imgrepo_proto::session::reply::{EventsReply, ListReply};
+use imgrepo_proto::{
+    BlobHash, ImageId, ImageName, ImageRecord, PersonName, Refusal, RepositoryId, Seq,
+};
+use jiff::Timestamp;
+
+/// A person's number in this repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonId(pub i64);
+
+/// How a person came to be here. A name is unique within its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PersonKind {
+    /// Runs the server; reaches it through the local socket.
+    Owner,
+    /// Has an account.
+    Account,
+    /// Is let in without proof of who it is.
+    Guest,
+    /// Came with an imported catalog.
+    Imported,
+}
+
+/// Where an image is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ImageState {
+    /// In the repository.
+    Listed,
+    /// In the trash.
+    Trashed,
+    /// Gone: its number is never given again, its content may be gone.
+    Purged,
+}
+
+/// A record with what only the server needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    /// What everyone sees.
+    pub record: ImageRecord,
+    /// The content's hash, always known here.
+    pub hash: BlobHash,
+    /// The content's bytes.
+    pub size_bytes: u64,
+    /// Whose it is.
+    pub person: PersonId,
+    /// Where it is.
+    pub state: ImageState,
+}
+
+/// An image whose content is durable already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewImage {
+    /// Whose it is.
+    pub person: PersonId,
+    /// Its name.
+    pub name: ImageName,
+    /// Its content.
+    pub hash: BlobHash,
+    /// Bytes of its content.
+    pub size_bytes: u64,
+    /// By its bytes.
+    pub media_type: String,
+    /// Pixels, where the header could be read.
+    pub width: Option<u32>,
+    /// Pixels, where the header could be read.
+    pub height: Option<u32>,
+    /// As in [`ImageRecord::taken_at`].
+    pub taken_at: Option<String>,
+    /// How this upload treats what the person stored before.
+    pub again: Again,
+}
+
+/// What to do where the person has stored this content before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// v2: the record that is there is the answer, whatever its name; out of the trash if need be.
+    Reuse,
+    /// v2, watcher: as [`Again::Reuse`], but `deleted` where it is in the trash or has a tombstone.
+    UnlessDeleted,
+    /// v1: only a listed record of the same name is the answer; else a new record on the same blob.
+    SameNameOnly,
+}
+
+/// A change to commit. Whether the actor may was decided before (`people`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A new image, or the one that the person has of this content.
+    Store(NewImage),
+    /// Another name.
+    Rename(ImageId, ImageName),
+    /// To the trash.
+    Delete(ImageId),
+    /// Out of the trash.
+    Restore(ImageId),
+    /// Out of the trash and away; leaves a tombstone.
+    Purge(ImageId),
+}
+
+/// A change with who makes it: the name stands in the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// Who makes it.
+    pub by: PersonId,
+    /// What is to change.
+    pub change: Change,
+}
+
+/// What a committed change left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The record after it.
+    pub image: ImageRecord,
+    /// Its place in the history; None where nothing changed (a duplicate, the same name again).
+    pub seq: Option<Seq>,
+    /// For [`Change::Store`]: whether the person had this content before.
+    pub duplicate: bool,
+}
+
+/// A page of records to look for.
+#[derive(Debug, Clone, Default)]
+pub struct PageQuery {
+    /// Which.
+    pub filter: Filter,
+    /// In which order.
+    pub sort: Sort,
+    /// At most this many.
+    pub limit: u32,
+    /// Behind the page that gave this cursor.
+    pub cursor: Option<String>,
+    /// Only this person's (the trash of one who is not the owner).
+    pub person: Option<PersonId>,
+}
+
+/// A partial upload whose first bytes were synced to disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncedPartial {
+    /// Whose it is.
+    pub person: PersonId,
+    /// What the whole content's hash will be.
+    pub hash: BlobHash,
+    /// Bytes of the whole content.
+    pub size_bytes: u64,
+    /// Bytes that are on disk for sure.
+    pub synced_bytes: u64,
+}
+
+/// Why the catalog cannot answer: its disk, never the request.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// No room for more.
+    #[error("no room left for the catalog")]
+    Full,
+    /// Anything else, in words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The outcome of a call that only the disk can fail.
+pub type CatalogResult<T> = Result<T, CatalogError>;
+
+/// What a repository knows of its images.
+pub trait Catalog: Send + Sync {
+    /// Which repository this is.
+    fn repository_id(&self) -> RepositoryId;
+
+    /// The person of this name and kind, made if there is none yet.
+    fn person(
+        &self,
+        kind: PersonKind,
+        name: &PersonName,
+        now: Timestamp,
+    ) -> CatalogResult<PersonId>;
+
+    /// Commits a group in one durable transaction. Each proposal is carried out or refused on its
+    /// own; those carried out get consecutive places in the history, in the group's order. When
+    /// this returns they survive a power cut.
+    fn commit(
+        &self,
+        group: &[Proposal],
+        now: Timestamp,
+    ) -> CatalogResult<Vec<Result<Committed, Refusal>>>;
+
+    /// The image of this number, in whatever state.
+    fn image(&self, id: ImageId) -> CatalogResult<Option<StoredImage>>;
+
+    /// The newest images in this state of exactly this name, newest first, at most `limit`.
+    fn images_named(
+        &self,
+        name: &ImageName,
+        state: ImageState,
+        limit: u32,
+    ) -> CatalogResult<Vec<StoredImage>>;
+
+    /// A page of records; the outer error is the disk's, the inner a bad cursor or glob.
+    fn page(&self, query: &PageQuery) -> CatalogResult<Result<ListReply, Refusal>>;
+
+    /// The image that this person has of this content, listed or in the trash.
+    fn stored_by(&self, person: PersonId, hash: BlobHash) -> CatalogResult<Option<StoredImage>>;
+
+    /// Whether this person purged this content.
+    fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> CatalogResult<bool>;
+
+    /// The listed images of each of these contents, in the order of the question.
+    fn have(&self, hashes: &[BlobHash]) -> CatalogResult<Vec<(BlobHash, Vec<ImageId>)>>;
+
+    /// Events after this one, oldest first, at most `limit`. Every committed event is seen.
+    fn changes(&self, since: Seq, limit: u32) -> CatalogResult<EventsReply>;
+
+    /// The newest place in the history.
+    fn newest_seq(&self) -> CatalogResult<Seq>;
+
+    /// How many images are listed. Kept, not counted.
+    fn listed(&self) -> CatalogResult<u64>;
+
+    /// Images in the trash since before this time (all where None), of this person (or anyone),
+    /// oldest first, at most `limit`.
+    fn trashed(
+        &self,
+        before: Option<Timestamp>,
+        person: Option<PersonId>,
+        limit: u32,
+    ) -> CatalogResult<Vec<ImageId>>;
+
+    /// Whether a listed or trashed image has this content.
+    fn is_referenced(&self, hash: BlobHash) -> CatalogResult<bool>;
+
+    /// Remembers how much of a partial upload is on disk for sure.
+    fn put_partial(&self, partial: &SyncedPartial, now: Timestamp) -> CatalogResult<()>;
+
+    /// Every remembered partial upload.
+    fn partials(&self) -> CatalogResult<Vec<SyncedPartial>>;
+
+    /// Forgets a partial upload. [`Catalog::commit`] of its content does so too.
+    fn remove_partial(
+        &self,
+        person: PersonId,
+        hash: BlobHash,
+        size_bytes: u64,
+    ) -> CatalogResult<()>;
+}

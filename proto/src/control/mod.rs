@@ -1,0 +1,36 @@
+//! The control protocol: what `imgctl` and the window say to their own daemon over the local socket.
+//!
+//! Frames of MessagePack with named members, each behind a u32 length (big endian). A connection
+//! opens with a [`Hello`] and carries one [`Request`] after the other; each is answered by any number
+//! of items and one final reply ([`Reply`]). Closing the connection gives up the request.
+
+pub mod reply;
+pub mod request;
+
+use serde::{Deserialize, Serialize};
+
+pub use reply::{Outcome, Reply};
+pub use request::Request;
+
+use crate::session::command::Program;
+
+/// The versions of the control protocol that this build speaks: lowest and highest.
+pub const VERSIONS: (u32, u32) = (1, 1);
+
+/// The longest frame either way: a page of records or a chunk of content, and room to spare.
+pub const MAX_FRAME_BYTES: u32 = 1024 * 1024;
+
+/// Bytes of content in one frame.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// The first frame of a client, and the daemon's answer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The lowest version of this protocol that is understood.
+    pub lowest: u32,
+    /// The highest one. The daemon answers with `lowest == highest`, the one that is spoken now;
+    /// where there is none in common it says its own range and closes.
+    pub highest: u32,
+    /// Who is speaking.
+    pub program: Program,
+}

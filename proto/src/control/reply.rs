@@ -1,0 +1,222 @@
+//! What the daemon answers on the local socket.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Refusal;
+use crate::image::{ImageRecord, RepositoryId, Seq};
+use crate::session::command::Program;
+use crate::session::event::Event;
+use crate::session::reply::{ListReply, SizeInfo};
+
+/// A frame of the daemon: an item of the request under way, or its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// How far a transfer has come. At most ten a second.
+    Progress(Progress),
+    /// What a download will carry.
+    Size(Size),
+    /// The next bytes of a download.
+    Data(#[serde(with = "bytes_as_bin")] Vec<u8>),
+    /// Something that happened in the repository.
+    Event(Box<Event>),
+    /// The end: carried out.
+    Done(Box<Outcome>),
+    /// The end: not carried out.
+    Refused(Refusal),
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// There is nothing to tell.
+    Nothing,
+    /// How everything is.
+    Status(Status),
+    /// A record, changed where the request changes it.
+    Image(ImageRecord),
+    /// A stored image.
+    Stored {
+        /// Its record.
+        image: ImageRecord,
+        /// Whether this person had stored this content before.
+        duplicate: bool,
+    },
+    /// A page of records.
+    Images(ListReply),
+    /// How many images are gone for ever.
+    Purged(u64),
+}
+
+/// How far a transfer has come, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Bytes that are safely over.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// What a transfer is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Reading the file for its hash.
+    Hashing,
+    /// Bytes are under way.
+    Sending,
+    /// The session is away; it goes on when it is back.
+    Waiting,
+}
+
+/// What a download will carry. From an old (v1) server the hash is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// The image's number.
+    pub image: crate::image::ImageId,
+    /// Size, name, hash and media type.
+    pub info: Info,
+}
+
+/// As [`SizeInfo`], with what an old server does not tell left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// Bytes of the whole content.
+    pub size: u64,
+    /// The image's name.
+    pub name: String,
+    /// The whole content's hash.
+    pub hash: Option<crate::image::BlobHash>,
+    /// Its media type.
+    pub media_type: Option<String>,
+}
+
+impl From<SizeInfo> for Info {
+    fn from(info: SizeInfo) -> Self {
+        Info {
+            size: info.size,
+            name: info.name,
+            hash: Some(info.hash),
+            media_type: info.media_type,
+        }
+    }
+}
+
+/// How everything is: `imgctl status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon itself.
+    pub daemon: DaemonStatus,
+    /// Its session to the repository.
+    pub session: SessionStatus,
+    /// The server that it is, where it is one.
+    pub server: Option<ServerStatus>,
+}
+
+/// The daemon itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonStatus {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The configuration file that it reads, whether or not it is there.
+    pub config: PathBuf,
+    /// Transfers under way at this moment.
+    pub transfers: u32,
+}
+
+/// The session to the repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// How it stands.
+    pub state: SessionState,
+    /// Where to; None when never told.
+    pub url: Option<String>,
+    /// As whom.
+    pub user: String,
+    /// `v1` or `v2`, while connected.
+    pub dialect: Option<String>,
+    /// The server's name and version, while connected by v2.
+    pub server: Option<Program>,
+    /// The repository, while connected by v2.
+    pub repository: Option<RepositoryId>,
+    /// What this person is there.
+    pub role: Option<String>,
+    /// The newest event seen.
+    pub seq: Option<Seq>,
+    /// Since when it stands so.
+    pub since: Timestamp,
+    /// When it is tried again, while waiting.
+    pub retry_at: Option<Timestamp>,
+    /// Why it is not connected.
+    pub error: Option<Refusal>,
+    /// What a person should know, such as that an old server may store an image twice after a cut.
+    pub notice: Option<String>,
+}
+
+/// How a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Offline by choice, or never told where to connect.
+    Offline,
+    /// Dialing.
+    Connecting,
+    /// Up.
+    Connected,
+    /// Down; it is tried again at `retry_at`.
+    Waiting,
+    /// The server refused; it is not tried again by itself.
+    Refused,
+}
+
+/// The server that the daemon is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Where it listens, such as `127.0.0.1:8765`.
+    pub listen: String,
+    /// Whether anyone who reaches it may use it.
+    pub guests: bool,
+    /// Sessions that are open, its own included.
+    pub sessions: u32,
+    /// Images that are listed.
+    pub images: u64,
+    /// Where it keeps them.
+    pub data: PathBuf,
+}
+
+/// Content as MessagePack's `bin`, not as a list of numbers.
+pub(super) mod bytes_as_bin {
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Bin;
+        impl Visitor<'_> for Bin {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        from.deserialize_byte_buf(Bin)
+    }
+}

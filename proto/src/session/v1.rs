@@ -1,0 +1,201 @@
+//! The classic dialect: what the old Python system's programs say, both sides of it.
+//!
+//! One command at a time; a reply carries no id; a content is one binary message. The server decodes
+//! with [`Command::decode`] and encodes with [`Reply::encode`]; the daemon, as the client of an old
+//! server, the other way around.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A command of an old client: `{"cmd":"UPLOAD","args":["a.jpg","12345"]}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// The person's name; missing or empty is `anon`.
+    Auth(Option<String>),
+    /// Everything, in upload order.
+    List,
+    /// A content of this size in bytes follows as one binary message.
+    Upload {
+        /// The image's name.
+        name: String,
+        /// Bytes of its content.
+        size: u64,
+    },
+    /// A content, to keep.
+    Download(String),
+    /// A content, to look at.
+    View(String),
+    /// The end, in order.
+    Disconnect,
+}
+
+/// A message that is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadCommand(String);
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    cmd: String,
+    #[serde(default)]
+    args: Vec<Value>,
+}
+
+impl Command {
+    /// Reads a text message of an old client.
+    ///
+    /// # Errors
+    /// What is none of the commands, or lacks an argument.
+    pub fn decode(text: &str) -> Result<Command, BadCommand> {
+        let envelope: Envelope = serde_json::from_str(text)
+            .map_err(|error| BadCommand(format!("cannot read the command: {error}")))?;
+        let argument = |at: usize| match envelope.args.get(at) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        let word = envelope.cmd.to_uppercase();
+        let name =
+            || argument(0).ok_or_else(|| BadCommand(format!("{word} needs the name of an image")));
+        Ok(match word.as_str() {
+            "AUTH" => Command::Auth(argument(0)),
+            "LIST" => Command::List,
+            "UPLOAD" => {
+                let size = argument(1).and_then(|size| size.trim().parse().ok());
+                let size = size.ok_or_else(|| {
+                    BadCommand("UPLOAD needs the size in bytes as a decimal number".to_owned())
+                })?;
+                Command::Upload { name: name()?, size }
+            }
+            "DOWNLOAD" => Command::Download(name()?),
+            "VIEW" => Command::View(name()?),
+            "DISCONNECT" => Command::Disconnect,
+            _ => {
+                let word = crate::name::shown(&envelope.cmd);
+                return Err(BadCommand(format!("there is no command `{word}` here")));
+            }
+        })
+    }
+
+    /// The text message that carries this.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let (cmd, args) = match self {
+            Command::Auth(user) => ("AUTH", user.iter().map(|user| json!(user)).collect()),
+            Command::List => ("LIST", vec![]),
+            Command::Upload { name, size } => {
+                ("UPLOAD", vec![json!(name), json!(size.to_string())])
+            }
+            Command::Download(name) => ("DOWNLOAD", vec![json!(name)]),
+            Command::View(name) => ("VIEW", vec![json!(name)]),
+            Command::Disconnect => ("DISCONNECT", vec![]),
+        };
+        super::reply::to_json(&Envelope { cmd: cmd.to_owned(), args })
+    }
+}
+
+/// An entry of an old list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The image's name.
+    pub filename: String,
+    /// The person's name.
+    #[serde(default)]
+    pub uploader: String,
+}
+
+/// A text message of an old server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// A command was carried out; an upload's message ends with the new id.
+    Success(String),
+    /// The list, in upload order.
+    List(Vec<Entry>),
+    /// The content may come.
+    Ready,
+    /// The content comes in the next message.
+    SizeInfo {
+        /// Its bytes.
+        size: u64,
+        /// The image's name.
+        filename: String,
+        /// Whether it was asked for by VIEW.
+        view: bool,
+    },
+    /// A command was not carried out.
+    Error(String),
+    /// The end.
+    Bye(String),
+    /// The last uploads, oldest first, after AUTH.
+    History(Vec<String>),
+    /// An upload, by anybody.
+    NewUpload(String),
+}
+
+impl Reply {
+    /// The text message that carries this.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let notice = |message: &String| json!({"event": "NEW_UPLOAD", "message": message});
+        let message = match self {
+            Reply::Success(message) => json!({"status": "SUCCESS", "message": message}),
+            Reply::List(data) => json!({"status": "SUCCESS", "cmd": "LIST", "data": data}),
+            Reply::Ready => json!({"status": "READY", "cmd": "UPLOAD_DATA"}),
+            Reply::SizeInfo { size, filename, view } => {
+                let mode = if *view { "VIEW" } else { "DOWNLOAD" };
+                json!({"status": "SIZE_INFO", "size": size, "filename": filename, "mode": mode})
+            }
+            Reply::Error(message) => json!({"status": "ERROR", "message": message}),
+            Reply::Bye(message) => json!({"status": "BYE", "message": message}),
+            Reply::History(messages) => {
+                let data: Vec<Value> = messages.iter().map(notice).collect();
+                json!({"event": "HISTORY", "data": data})
+            }
+            Reply::NewUpload(message) => notice(message),
+        };
+        message.to_string()
+    }
+
+    /// Reads a text message of an old server.
+    ///
+    /// # Errors
+    /// What is none of these messages.
+    pub fn decode(text: &str) -> Result<Reply, BadCommand> {
+        let bad = |what: &str| BadCommand(format!("cannot read the server's message: {what}"));
+        let value: Value = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
+        let message = |value: &Value| {
+            value.get("message").and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        if let Some(event) = value.get("event").and_then(Value::as_str) {
+            return match event {
+                "HISTORY" => {
+                    let data = value.get("data").and_then(Value::as_array);
+                    Ok(Reply::History(data.into_iter().flatten().map(message).collect()))
+                }
+                "NEW_UPLOAD" => Ok(Reply::NewUpload(message(&value))),
+                _ => Err(bad("its event is not known")),
+            };
+        }
+        match value.get("status").and_then(Value::as_str) {
+            Some("SUCCESS") => match value.get("data") {
+                Some(data) => serde_json::from_value(data.clone())
+                    .map(Reply::List)
+                    .map_err(|error| bad(&error.to_string())),
+                None => Ok(Reply::Success(message(&value))),
+            },
+            Some("READY") => Ok(Reply::Ready),
+            Some("SIZE_INFO") => Ok(Reply::SizeInfo {
+                size: value.get("size").and_then(Value::as_u64).ok_or_else(|| bad("no `size`"))?,
+                filename: value
+                    .get("filename")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
+                view: value.get("mode").and_then(Value::as_str) == Some("VIEW"),
+            }),
+            Some("ERROR") => Ok(Reply::Error(message(&value))),
+            Some("BYE") => Ok(Reply::Bye(message(&value))),
+            _ => Err(bad("its status is not known")),
+        }
+    }
+}
