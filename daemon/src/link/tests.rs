@@ -1,0 +1,112 @@
+//! Two links over a pipe in memory, with the clock in the tests' hands.
+
+use bytes::Bytes;
+use tokio::io::DuplexStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::*;
+
+async fn link(stream: DuplexStream, role: Role, settings: LinkSettings) -> (Outbox, Inbox) {
+    let (stream, activity) = Watched::new(stream);
+    let socket = WebSocketStream::from_raw_socket(stream, role, Some(settings.websocket())).await;
+    open(socket, activity, settings)
+}
+
+async fn pair(settings: LinkSettings) -> ((Outbox, Inbox), (Outbox, Inbox)) {
+    let (a, b) = tokio::io::duplex(64 * 1024);
+    (link(a, Role::Client, settings).await, link(b, Role::Server, settings).await)
+}
+
+#[tokio::test]
+async fn text_overtakes_contents_and_both_arrive() {
+    let ((out, _in), (_out, mut inbox)) = pair(LinkSettings::default()).await;
+    let data = Bytes::from(vec![7; 200_000]);
+    for _ in 0..4 {
+        out.data(data.clone()).await.unwrap();
+    }
+    out.push("first".to_owned());
+    out.close(1000, "done");
+    let mut texts = Vec::new();
+    let mut bytes = 0;
+    let end = loop {
+        match inbox.next().await {
+            Ok(Incoming::Text(text)) => texts.push((bytes, text.to_string())),
+            Ok(Incoming::Data(data)) => bytes += data.len(),
+            Err(end) => break end,
+        }
+    };
+    assert_eq!(bytes, 800_000);
+    assert_eq!(texts.len(), 1);
+    assert!(texts[0].0 < 800_000, "the text did not wait for all of the contents");
+    assert_eq!(end.kind, EndKind::Closed(1000));
+    assert_eq!(inbox.next().await, Err(end), "an end stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_peer_is_pinged_and_a_silent_one_dropped() {
+    let settings = LinkSettings::default();
+    let ((_out, mut here), (_peer_out, mut there)) = pair(settings).await;
+    // The peer reads, so it answers pings: the link outlives many intervals.
+    let start = tokio::time::Instant::now();
+    let alive = tokio::time::timeout(settings.ping_every * 10, async {
+        tokio::select! { end = here.next() => end, end = there.next() => end }
+    });
+    assert!(alive.await.is_err(), "both answer, so neither ends");
+    // A pipe that nobody reads or writes is a peer that is gone.
+    let (pipe, held) = tokio::io::duplex(1024);
+    let (_out, mut inbox) = link(pipe, Role::Server, settings).await;
+    let end = inbox.next().await.unwrap_err();
+    assert_eq!(end.kind, EndKind::Silent);
+    assert!(start.elapsed() < settings.ping_every * 14);
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_read_is_dropped_and_holds_no_memory() {
+    let settings = LinkSettings::default();
+    let (pipe, mut held) = tokio::io::duplex(1024);
+    let (out, mut inbox) = link(pipe, Role::Server, settings).await;
+    // It goes on sending pongs, so it is not silent.
+    let feeder = tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        let mut seconds = tokio::time::interval(std::time::Duration::from_secs(1));
+        loop {
+            seconds.tick().await;
+            // An unsolicited pong, masked with zeros.
+            if held.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.is_err() {
+                return held;
+            }
+        }
+    });
+    let sender =
+        tokio::spawn(
+            async move { while out.data(Bytes::from(vec![0; 64 * 1024])).await.is_ok() {} },
+        );
+    let end = inbox.next().await.unwrap_err();
+    assert_eq!(end.kind, EndKind::Stalled);
+    sender.await.unwrap();
+    inbox.finish().await;
+    feeder.abort();
+}
+
+#[tokio::test]
+async fn replies_that_nobody_reads_end_the_link() {
+    let (pipe, _held) = tokio::io::duplex(1024);
+    let (out, mut inbox) = link(pipe, Role::Server, LinkSettings::default()).await;
+    for _ in 0..40 {
+        out.push("x".repeat(64 * 1024));
+    }
+    assert_eq!(inbox.next().await.unwrap_err().kind, EndKind::Stalled);
+    assert_eq!(out.send("late".to_owned()).await, Err(Closed));
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_limit_ends_the_link() {
+    let ((out, _in), (_out, mut inbox)) = {
+        let (a, b) = tokio::io::duplex(1 << 20);
+        let large = LinkSettings { max_message_bytes: 1 << 20, ..LinkSettings::default() };
+        (link(a, Role::Client, large).await, link(b, Role::Server, LinkSettings::default()).await)
+    };
+    out.data(Bytes::from(vec![0; 300_000])).await.unwrap();
+    assert_eq!(inbox.next().await.unwrap_err().kind, EndKind::TooBig);
+}
