@@ -1,3 +1,4 @@
 //! The daemon.
 
 pub mod link;
+pub mod repository;

@@ -1,0 +1,3 @@
+//! What a server keeps.
+
+pub mod picture;
