@@ -4,7 +4,8 @@
 //! members are ignored, but not in a filter: a filter that is not understood must not widen a search.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::{ErrorCode, Refusal};
@@ -103,7 +104,11 @@ pub struct Upload {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List {
     /// Which records.
-    #[serde(default, skip_serializing_if = "Filter::is_everything")]
+    #[serde(
+        default,
+        skip_serializing_if = "Filter::is_everything",
+        deserialize_with = "Filter::from_object"
+    )]
     pub filter: Filter,
     /// In which order.
     #[serde(default)]
@@ -147,6 +152,12 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// A filter that is an object: an array of values in their order is not one.
+    fn from_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Filter, D::Error> {
+        let members = serde_json::Map::deserialize(deserializer)?;
+        serde_json::from_value(serde_json::Value::Object(members)).map_err(D::Error::custom)
+    }
+
     /// Whether it keeps every listed record.
     #[must_use]
     pub fn is_everything(&self) -> bool {
@@ -305,13 +316,18 @@ impl Request {
     /// What is no JSON object, has no usable `id` (1 to 2^32-1), an unknown `cmd`, or arguments of
     /// the wrong shape. The session goes on.
     pub fn decode(text: &str) -> Result<Request, BadRequest> {
-        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| BadRequest {
+        let unreadable = |why: &dyn std::fmt::Display| BadRequest {
             id: None,
             refusal: Refusal::new(
                 ErrorCode::BadRequest,
-                format!("cannot read the message as a request: {error}"),
+                format!("cannot read the message as a request: {why}"),
             ),
-        })?;
+        };
+        if !text.trim_start().starts_with('{') {
+            return Err(unreadable(&"it is no JSON object"));
+        }
+        let envelope: Envelope<'_> =
+            serde_json::from_str(text).map_err(|error| unreadable(&error))?;
         let id = envelope.id.as_ref().and_then(serde_json::Number::as_u64);
         let Some(id) = id.and_then(|id| RequestId::try_from(id).ok()).filter(|id| *id > 0) else {
             return Err(BadRequest {
@@ -416,7 +432,13 @@ impl Command {
 }
 
 fn arguments<'a, A: Deserialize<'a>>(word: &str, args: Option<&'a RawValue>) -> Result<A, Refusal> {
-    serde_json::from_str(args.map_or("{}", RawValue::get)).map_err(|error| {
+    let args = args.map_or("{}", RawValue::get);
+    // serde would read an array's elements as the members in their order, which nobody means.
+    if !args.starts_with('{') {
+        let message = format!("cannot read the arguments of {word}: `args` must be an object");
+        return Err(Refusal::new(ErrorCode::BadRequest, message));
+    }
+    serde_json::from_str(args).map_err(|error| {
         Refusal::new(ErrorCode::BadRequest, format!("cannot read the arguments of {word}: {error}"))
     })
 }
@@ -424,13 +446,11 @@ fn arguments<'a, A: Deserialize<'a>>(word: &str, args: Option<&'a RawValue>) -> 
 impl List {
     /// Reads the arguments of LIST; a member of the filter that is not known is `unsupported`.
     fn decode(args: Option<&RawValue>) -> Result<List, Refusal> {
-        let args = args.map_or("{}", RawValue::get);
-        serde_json::from_str(args).map_err(|error| {
-            let code = match List::unknown_member(args) {
-                true => ErrorCode::Unsupported,
-                false => ErrorCode::BadRequest,
-            };
-            Refusal::new(code, format!("cannot read the arguments of LIST: {error}"))
+        arguments("LIST", args).map_err(|mut refusal| {
+            if args.is_some_and(|args| List::unknown_member(args.get())) {
+                refusal.code = ErrorCode::Unsupported;
+            }
+            refusal
         })
     }
 
