@@ -1,0 +1,93 @@
+//! The bytes of the session as they were released: each line of `golden/*.jsonl` must read as a
+//! message and be written again as the very same bytes, for ever. A new command adds lines; a line
+//! is never changed, because programs that are out there say and expect it.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use imgrepo_proto::session::reply::{
+    AuthReply, DownloadReply, EventsReply, HaveReply, ImageReply, ListReply, PurgeReply,
+    UploadReply, encode_success,
+};
+use imgrepo_proto::session::{DataHeader, Request, ServerMessage, v1};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const REQUESTS: &str = include_str!("golden/requests.jsonl");
+const REPLIES: &str = include_str!("golden/replies.jsonl");
+const EVENTS: &str = include_str!("golden/events.jsonl");
+const CLASSIC_COMMANDS: &str = include_str!("golden/classic_commands.jsonl");
+const CLASSIC_REPLIES: &str = include_str!("golden/classic_replies.jsonl");
+const DATA_MESSAGE: &[u8] = include_bytes!("golden/data_message.bin");
+
+#[test]
+fn requests() {
+    let mut words = BTreeSet::new();
+    for line in REQUESTS.lines() {
+        let request = Request::decode(line).unwrap_or_else(|bad| panic!("{line}: {bad:?}"));
+        words.insert(request.command.word());
+        assert_eq!(request.encode(), line);
+    }
+    assert_eq!(words.len(), 14, "every command has a line: {words:?}");
+}
+
+/// A SUCCESS with this `data` as its command's type, written again.
+fn again<T: Serialize + DeserializeOwned>(id: u32, data: &str) -> String {
+    let data: T = serde_json::from_str(data).unwrap_or_else(|error| panic!("{data}: {error}"));
+    encode_success(id, &data)
+}
+
+#[test]
+fn replies() {
+    for line in REPLIES.lines() {
+        let message = ServerMessage::decode(line).unwrap_or_else(|bad| panic!("{line}: {bad}"));
+        let written = match &message {
+            // The ids of the file stand for the commands whose outcome this is.
+            ServerMessage::Success { id, data } => match id {
+                1 => again::<AuthReply>(*id, data.get()),
+                2 => again::<UploadReply>(*id, data.get()),
+                3 => again::<ListReply>(*id, data.get()),
+                4 => again::<ImageReply>(*id, data.get()),
+                5 => again::<HaveReply>(*id, data.get()),
+                6 => again::<DownloadReply>(*id, data.get()),
+                7 => again::<PurgeReply>(*id, data.get()),
+                8 => again::<EventsReply>(*id, data.get()),
+                _ => message.encode(),
+            },
+            other => other.encode(),
+        };
+        assert_eq!(written, line);
+    }
+}
+
+#[test]
+fn events() {
+    for line in EVENTS.lines() {
+        let message = ServerMessage::decode(line).unwrap_or_else(|bad| panic!("{line}: {bad}"));
+        assert!(matches!(message, ServerMessage::Event(_)), "{line}");
+        assert_eq!(message.encode(), line);
+    }
+}
+
+#[test]
+fn the_classic_dialect() {
+    for line in CLASSIC_COMMANDS.lines() {
+        let command = v1::Command::decode(line).unwrap_or_else(|bad| panic!("{line}: {bad}"));
+        assert_eq!(command.encode(), line);
+    }
+    for line in CLASSIC_REPLIES.lines() {
+        let reply = v1::Reply::decode(line).unwrap_or_else(|bad| panic!("{line}: {bad}"));
+        assert_eq!(reply.encode(), line);
+    }
+}
+
+#[test]
+fn a_data_message() {
+    let header = DataHeader { id: 0x0102_0304, offset: 0x0506_0708_090a_0b0c };
+    let content: &[u8] = b"\x89PNG\r\n\x1a\n";
+    assert_eq!(header.message(content), DATA_MESSAGE);
+    assert_eq!(
+        DataHeader::decode(Bytes::from_static(DATA_MESSAGE)),
+        Ok((header, Bytes::from_static(content)))
+    );
+}
