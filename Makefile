@@ -1,0 +1,49 @@
+# The few commands of this project. `make demo` and `make test` first say what is missing, with the fix.
+
+SHELL := bash
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# nextest where it is installed: it runs the tests of all crates side by side.
+NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
+# A daemon in which the tests can leave out one fsync: only there does the feature exist.
+MUTANT := $(TARGET)/mutants/imgrepod
+
+.PHONY: help demo test bench torture setup mutant
+
+help:
+	@echo 'make demo      build, and show two people sharing images on this computer'
+	@echo '               (IMAGES=dir: with images of yours; KEEP=1: leave it running)'
+	@echo 'make test      all tests (installs what they need, as root or by sudo)'
+	@echo 'make torture   the long proofs: kills, power cuts, each fsync left out in turn'
+	@echo 'make bench     figures, each beside its yardstick, to $(TARGET)/bench/'
+
+demo:
+	@scripts/check.sh demo
+	cargo build --quiet -p imgrepod -p imgctl
+	$(TARGET)/debug/imgctl demo
+
+setup:
+	@scripts/setup.sh
+	@scripts/check.sh test
+
+mutant: setup
+	@# The same target directory, so that only this one crate is built twice.
+	cargo build -p imgrepod --features mutants
+	@mkdir -p $(dir $(MUTANT)) && cp $(TARGET)/debug/imgrepod $(MUTANT)
+
+test: mutant
+	cargo build --workspace
+	IMGREPO_MUTANT=$(abspath $(MUTANT)) $(TEST) --workspace
+	cargo test --doc --workspace --quiet
+
+torture: mutant
+	cargo build --workspace
+	@# One after the other: each is a proof by itself and wants the disk for itself.
+	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test kill -- --nocapture
+	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
+		cargo test -p imgrepod --test power_cut -- --nocapture --test-threads=1
+
+bench:
+	@scripts/check.sh demo
+	cargo build --release --workspace
+	cargo bench -p imgrepod --bench figures

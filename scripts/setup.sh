@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Rust: Debian packages as root or by sudo (or says the one line that
+# does), and Python packages in a venv of their own under the target directory.
+set -eu
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+
+packages=()
+command -v cc >/dev/null || packages+=(build-essential)
+python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
+# Tools of the power-cut and full-disk tests live in sbin, which is not on everybody's PATH.
+sbin() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
+sbin mkfs.ext4 || packages+=(e2fsprogs)
+sbin losetup && sbin mount || packages+=(mount util-linux)
+sbin ps || packages+=(procps)
+
+if [ ${#packages[@]} -gt 0 ]; then
+    line="apt-get install -y ${packages[*]}"
+    if ! command -v apt-get >/dev/null; then
+        echo "the tests need what Debian calls: ${packages[*]}; install it by this system's own means" >&2
+        exit 1
+    elif [ "$(id -u)" = 0 ]; then
+        apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}"
+    elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+        sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends "${packages[@]}"
+    else
+        printf 'the tests need a few Debian packages; install them as root and run this again:\n    %s\n' "$line" >&2
+        exit 1
+    fi
+fi
+
+venv=$target/venv
+stamp=$venv/installed-requirements.txt
+if ! cmp -s scripts/requirements.txt "$stamp" || ! "$venv/bin/python" -c 'import websockets, blake3' 2>/dev/null; then
+    mkdir -p "$target"
+    rm -rf "$venv"
+    if ! python3 -m venv "$venv"; then
+        echo "cannot make a Python venv: sudo apt-get install -y python3-venv" >&2
+        exit 1
+    fi
+    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt; then
+        echo "cannot install the Python packages of scripts/requirements.txt from PyPI: look at the network, then \`make setup\`" >&2
+        exit 1
+    fi
+    cp scripts/requirements.txt "$stamp"
+fi
