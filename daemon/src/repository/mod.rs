@@ -1,3 +1,4 @@
 //! What a server keeps.
 
+pub mod catalog;
 pub mod picture;

@@ -4,7 +4,15 @@
 //! keeps the trait honest, and one conformance suite runs on both. All calls block; only the
 //! repository calls them, from threads that may. Nothing here knows where content lies.
 
+pub(crate) mod cursor;
+pub mod glob;
+pub mod memory;
+pub(crate) mod page;
+pub(crate) mod rules;
+pub mod sqlite;
+
 use imgrepo_proto::session::command::{Filter, Sort};
+use imgrepo_proto::session::event::Event;
 use imgrepo_proto::session::reply::{EventsReply, ListReply};
 use imgrepo_proto::{
     BlobHash, ImageId, ImageName, ImageRecord, PersonName, Refusal, RepositoryId, Seq,
@@ -198,7 +206,8 @@ pub trait Catalog: Send + Sync {
         limit: u32,
     ) -> CatalogResult<Vec<StoredImage>>;
 
-    /// A page of records; the outer error is the disk's, the inner a bad cursor or glob.
+    /// A page of records, cut to what fits one text message; the outer error is the disk's, the
+    /// inner a bad cursor or glob. `total` is None where it would have to be counted.
     fn page(&self, query: &PageQuery) -> CatalogResult<Result<ListReply, Refusal>>;
 
     /// The image that this person has of this content, listed or in the trash.
@@ -210,8 +219,12 @@ pub trait Catalog: Send + Sync {
     /// The listed images of each of these contents, in the order of the question.
     fn have(&self, hashes: &[BlobHash]) -> CatalogResult<Vec<(BlobHash, Vec<ImageId>)>>;
 
-    /// Events after this one, oldest first, at most `limit`. Every committed event is seen.
+    /// Events after this one, oldest first, at most `limit` and no more than fit one text message.
+    /// Every committed event is seen; nothing is found after the newest.
     fn changes(&self, since: Seq, limit: u32) -> CatalogResult<EventsReply>;
+
+    /// The newest events that told of a new image, oldest first, at most `limit`.
+    fn last_uploads(&self, limit: u32) -> CatalogResult<Vec<Event>>;
 
     /// The newest place in the history.
     fn newest_seq(&self) -> CatalogResult<Seq>;

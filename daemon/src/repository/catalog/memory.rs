@@ -1,0 +1,325 @@
+//! A catalog in memory: for tests, and to keep the trait honest.
+//!
+//! It follows the same rules (`rules`, `page`) over plain collections. It keeps nothing when it is
+//! dropped, so no server runs on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use imgrepo_proto::session::command::Sort;
+use imgrepo_proto::session::event::{Event, EventKind};
+use imgrepo_proto::session::reply::{EventsReply, ListReply};
+use imgrepo_proto::{
+    BlobHash, ImageId, ImageName, ImageRecord, PersonName, Refusal, RepositoryId, Seq,
+};
+use jiff::Timestamp;
+
+use super::page::{PagePlan, events_reply};
+use super::rules::{self, Known, Step};
+use super::{
+    Catalog, CatalogResult, Change, Committed, ImageState, PageQuery, PersonId, PersonKind,
+    Proposal, StoredImage, SyncedPartial,
+};
+
+/// The catalog in memory.
+#[derive(Debug)]
+pub struct MemoryCatalog {
+    id: RepositoryId,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The person of number n is at n - 1.
+    people: Vec<(PersonKind, PersonName)>,
+    /// The image of number n is at n - 1.
+    images: Vec<StoredImage>,
+    tombstones: BTreeSet<(PersonId, BlobHash)>,
+    /// The event of place n is at n - 1.
+    events: Vec<Event>,
+    partials: BTreeMap<(PersonId, BlobHash, u64), u64>,
+}
+
+impl MemoryCatalog {
+    /// An empty catalog of the repository of this id.
+    #[must_use]
+    pub fn new(id: RepositoryId) -> MemoryCatalog {
+        MemoryCatalog { id, kept: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The item of number n, counted from 1.
+fn numbered<T>(items: &[T], n: u64) -> Option<&T> {
+    items.get(usize::try_from(n.checked_sub(1)?).ok()?)
+}
+
+impl Kept {
+    fn get(&self, id: ImageId) -> Option<&StoredImage> {
+        numbered(&self.images, id.0)
+    }
+
+    /// The person's images of this content that are not purged.
+    fn of(&self, person: PersonId, hash: BlobHash) -> impl Iterator<Item = &StoredImage> {
+        let fits = move |image: &&StoredImage| {
+            image.person == person && image.hash == hash && image.state != ImageState::Purged
+        };
+        self.images.iter().filter(fits)
+    }
+
+    fn in_state(&self, state: ImageState) -> impl DoubleEndedIterator<Item = &StoredImage> {
+        self.images.iter().filter(move |image| image.state == state)
+    }
+
+    fn commit_one(&mut self, proposal: &Proposal, now: Timestamp) -> Result<Committed, Refusal> {
+        let next = ImageId(self.images.len() as u64 + 1);
+        let verdict = match rules::decide(proposal, next, now, &*self) {
+            Ok(verdict) => verdict?,
+            Err(never) => match never {},
+        };
+        let event = verdict.event();
+        let image = verdict.image;
+        let owned = (image.person, image.hash);
+        match verdict.step {
+            Step::Nothing => {}
+            Step::Insert => {
+                self.tombstones.remove(&owned);
+                self.images.push(image.clone());
+            }
+            Step::Rename(_) | Step::Turn(_) => {
+                if image.state == ImageState::Purged {
+                    self.tombstones.insert(owned);
+                }
+                let same = |stored: &&mut StoredImage| stored.record.id == image.record.id;
+                if let Some(stored) = self.images.iter_mut().find(same) {
+                    *stored = image.clone();
+                }
+            }
+        }
+        if let Change::Store(new) = &proposal.change {
+            self.partials.remove(&(new.person, new.hash, new.size_bytes));
+        }
+        let seq = event.as_ref().map(|_| Seq(self.events.len() as u64 + 1));
+        self.events.extend(event.map(|event| Event {
+            event,
+            seq,
+            at: Some(now),
+            by: Some(verdict.by),
+            image: Some(image.record.clone()),
+            message: None,
+        }));
+        Ok(Committed { image: image.record, seq, duplicate: verdict.duplicate })
+    }
+
+    fn page(&self, plan: &PagePlan) -> ListReply {
+        let is_whose = |image: &&StoredImage| {
+            let uploader = || Some(PersonName::parse(&image.record.uploader).ok());
+            plan.person.is_none_or(|person| image.person == person)
+                && (plan.uploader.is_none() || plan.uploader == uploader())
+        };
+        let fits = |image: &&StoredImage| {
+            let record = &image.record;
+            plan.exact_name.as_ref().is_none_or(|name| record.name == *name)
+                && (plan.media_type.is_none() || plan.media_type == record.media_type)
+                && plan.uploaded_from.is_none_or(|from| record.uploaded_at >= Some(from))
+                && plan.uploaded_before.is_none_or(|before| record.uploaded_at < Some(before))
+                && plan.name_fits(&record.name)
+        };
+        let whose = || self.in_state(plan.state).filter(is_whose);
+        let total = plan.is_counted().then(|| whose().count() as u64);
+        let all = whose().filter(fits).map(|image| &image.record);
+        let behind = |record: &&ImageRecord| match (plan.behind, plan.sort) {
+            (None, _) => true,
+            (Some(last), Sort::Newest) => record.id < last,
+            (Some(last), Sort::Oldest) => record.id > last,
+        };
+        let take = plan.limit + 1;
+        let images = match plan.sort {
+            Sort::Newest => all.rev().filter(behind).take(take).cloned().collect(),
+            Sort::Oldest => all.filter(behind).take(take).cloned().collect(),
+        };
+        plan.reply(images, total)
+    }
+}
+
+impl Known for Kept {
+    type Error = Infallible;
+
+    fn person_name(&self, person: PersonId) -> Result<Option<String>, Infallible> {
+        let person = u64::try_from(person.0).ok().and_then(|n| numbered(&self.people, n));
+        Ok(person.map(|(_, name)| name.as_str().to_owned()))
+    }
+
+    fn image(&self, id: ImageId) -> Result<Option<StoredImage>, Infallible> {
+        Ok(self.get(id).cloned())
+    }
+
+    fn stored_by(
+        &self,
+        person: PersonId,
+        hash: BlobHash,
+    ) -> Result<Option<StoredImage>, Infallible> {
+        let listed = |image: &&StoredImage| image.state == ImageState::Listed;
+        let found = self.of(person, hash).find(listed);
+        Ok(found.or_else(|| self.of(person, hash).next()).cloned())
+    }
+
+    fn listed_as(
+        &self,
+        person: PersonId,
+        hash: BlobHash,
+        name: &ImageName,
+    ) -> Result<Option<StoredImage>, Infallible> {
+        let mut all = self.of(person, hash);
+        let fits = |image: &&StoredImage| {
+            image.state == ImageState::Listed && image.record.name == name.as_str()
+        };
+        Ok(all.find(fits).cloned())
+    }
+
+    fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> Result<bool, Infallible> {
+        Ok(self.tombstones.contains(&(person, hash)))
+    }
+}
+
+/// The answer of something that cannot fail.
+fn sure<T>(answer: Result<T, Infallible>) -> CatalogResult<T> {
+    answer.map_err(|never| match never {})
+}
+
+impl Catalog for MemoryCatalog {
+    fn repository_id(&self) -> RepositoryId {
+        self.id.clone()
+    }
+
+    fn person(&self, kind: PersonKind, name: &PersonName, _: Timestamp) -> CatalogResult<PersonId> {
+        let mut kept = self.kept();
+        let same = |(other, named): &(PersonKind, PersonName)| *other == kind && named == name;
+        let at = kept.people.iter().position(same).unwrap_or_else(|| {
+            kept.people.push((kind, name.clone()));
+            kept.people.len() - 1
+        });
+        Ok(PersonId(at as i64 + 1))
+    }
+
+    fn commit(
+        &self,
+        group: &[Proposal],
+        now: Timestamp,
+    ) -> CatalogResult<Vec<Result<Committed, Refusal>>> {
+        let mut kept = self.kept();
+        let now = rules::kept_time(now);
+        Ok(group.iter().map(|proposal| kept.commit_one(proposal, now)).collect())
+    }
+
+    fn image(&self, id: ImageId) -> CatalogResult<Option<StoredImage>> {
+        sure(Known::image(&*self.kept(), id))
+    }
+
+    fn images_named(
+        &self,
+        name: &ImageName,
+        state: ImageState,
+        limit: u32,
+    ) -> CatalogResult<Vec<StoredImage>> {
+        let kept = self.kept();
+        let named = kept.in_state(state).rev().filter(|image| image.record.name == name.as_str());
+        Ok(named.take(limit as usize).cloned().collect())
+    }
+
+    fn page(&self, query: &PageQuery) -> CatalogResult<Result<ListReply, Refusal>> {
+        Ok(PagePlan::new(query).map(|plan| self.kept().page(&plan)))
+    }
+
+    fn stored_by(&self, person: PersonId, hash: BlobHash) -> CatalogResult<Option<StoredImage>> {
+        sure(Known::stored_by(&*self.kept(), person, hash))
+    }
+
+    fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> CatalogResult<bool> {
+        sure(Known::has_tombstone(&*self.kept(), person, hash))
+    }
+
+    fn have(&self, hashes: &[BlobHash]) -> CatalogResult<Vec<(BlobHash, Vec<ImageId>)>> {
+        let kept = self.kept();
+        let listed = |hash: &BlobHash| {
+            let of_hash = kept.in_state(ImageState::Listed).filter(|image| image.hash == *hash);
+            (*hash, of_hash.map(|image| image.record.id).collect())
+        };
+        Ok(hashes.iter().map(listed).collect())
+    }
+
+    fn changes(&self, since: Seq, limit: u32) -> CatalogResult<EventsReply> {
+        let kept = self.kept();
+        let limit = limit.max(1) as usize;
+        let skipped = usize::try_from(since.0).unwrap_or(usize::MAX);
+        let events = kept.events.iter().skip(skipped).take(limit + 1).cloned().collect();
+        Ok(events_reply(events, limit))
+    }
+
+    fn last_uploads(&self, limit: u32) -> CatalogResult<Vec<Event>> {
+        let kept = self.kept();
+        let uploads = kept.events.iter().rev().filter(|e| e.event == EventKind::NewUpload);
+        let mut newest: Vec<Event> = uploads.take(limit as usize).cloned().collect();
+        newest.reverse();
+        Ok(newest)
+    }
+
+    fn newest_seq(&self) -> CatalogResult<Seq> {
+        Ok(Seq(self.kept().events.len() as u64))
+    }
+
+    fn listed(&self) -> CatalogResult<u64> {
+        Ok(self.kept().in_state(ImageState::Listed).count() as u64)
+    }
+
+    fn trashed(
+        &self,
+        before: Option<Timestamp>,
+        person: Option<PersonId>,
+        limit: u32,
+    ) -> CatalogResult<Vec<ImageId>> {
+        let kept = self.kept();
+        let fits = |image: &&StoredImage| {
+            before.is_none_or(|before| image.record.trashed_at < Some(before))
+                && person.is_none_or(|person| image.person == person)
+        };
+        let mut found: Vec<_> = kept
+            .in_state(ImageState::Trashed)
+            .filter(fits)
+            .map(|image| (image.record.trashed_at, image.record.id))
+            .collect();
+        found.sort_unstable();
+        Ok(found.into_iter().take(limit as usize).map(|(_, id)| id).collect())
+    }
+
+    fn is_referenced(&self, hash: BlobHash) -> CatalogResult<bool> {
+        let refers = |image: &StoredImage| image.hash == hash && image.state != ImageState::Purged;
+        Ok(self.kept().images.iter().any(refers))
+    }
+
+    fn put_partial(&self, partial: &SyncedPartial, _: Timestamp) -> CatalogResult<()> {
+        let key = (partial.person, partial.hash, partial.size_bytes);
+        self.kept().partials.insert(key, partial.synced_bytes);
+        Ok(())
+    }
+
+    fn partials(&self) -> CatalogResult<Vec<SyncedPartial>> {
+        let kept = self.kept();
+        let all = kept.partials.iter().map(|((person, hash, size_bytes), synced)| SyncedPartial {
+            person: *person,
+            hash: *hash,
+            size_bytes: *size_bytes,
+            synced_bytes: *synced,
+        });
+        Ok(all.collect())
+    }
+
+    fn remove_partial(&self, person: PersonId, hash: BlobHash, size: u64) -> CatalogResult<()> {
+        self.kept().partials.remove(&(person, hash, size));
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+//! The catalog on disk: one SQLite file in WAL mode, one connection that writes, a few that read.
+//!
+//! [`SqliteCatalog::open`] is called by the repository, which holds the directory's lock: no other
+//! process of this program has the file open. SQL never leaves this folder.
+
+mod open;
+mod read;
+mod rows;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use imgrepo_proto::session::event::Event;
+use imgrepo_proto::session::reply::{EventsReply, ListReply};
+use imgrepo_proto::{BlobHash, ImageId, ImageName, PersonName, Refusal, RepositoryId, Seq};
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode};
+
+pub use self::open::SqliteOpenError;
+use self::rows::{Lookup, counter};
+use super::page::PagePlan;
+use super::rules::Known;
+use super::{
+    Catalog, CatalogError, CatalogResult, Committed, ImageState, PageQuery, PersonId, PersonKind,
+    Proposal, StoredImage, SyncedPartial,
+};
+
+/// Connections that read. Requests are short; more of them than processors only cost memory.
+const READERS: usize = 3;
+
+/// How the file is used.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// Leaves out every sync, so that a test can show that it would notice.
+    #[cfg(feature = "mutants")]
+    pub unsynced: bool,
+}
+
+/// The catalog on disk.
+#[derive(Debug)]
+pub struct SqliteCatalog {
+    path: PathBuf,
+    id: RepositoryId,
+    writer: Mutex<Connection>,
+    readers: [Mutex<Connection>; READERS],
+    turn: AtomicUsize,
+}
+
+impl SqliteCatalog {
+    /// Opens the catalog in this file, made where there is none, migrated where it is older. Blocks.
+    ///
+    /// # Errors
+    /// A file that is damaged, another program's or of a newer version: it is left as it is.
+    pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteCatalog, SqliteOpenError> {
+        let unusable = |error: rusqlite::Error| SqliteOpenError::Unusable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let writer = open::writer(path, options, open::MIGRATIONS)?;
+        let sql = "SELECT value FROM meta WHERE key = 'repository'";
+        let id = writer.query_row(sql, [], |row| row.get(0)).map_err(unusable)?;
+        let reader = || open::reader(path).map(Mutex::new).map_err(unusable);
+        Ok(SqliteCatalog {
+            path: path.to_owned(),
+            id: RepositoryId(id),
+            writer: Mutex::new(writer),
+            readers: [reader()?, reader()?, reader()?],
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    fn write<T>(
+        &self,
+        act: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> CatalogResult<T> {
+        // After a panic the transaction was undone as it was dropped: the connection is good.
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        act(&mut writer).map_err(|error| self.fault(&error))
+    }
+
+    fn read<T>(
+        &self,
+        ask: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> CatalogResult<T> {
+        ask(&mut self.reader()).map_err(|error| self.fault(&error))
+    }
+
+    /// A connection to read with: an idle one, else the next in turn once it is.
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        for reader in &self.readers {
+            match reader.try_lock() {
+                Ok(idle) => return idle,
+                Err(TryLockError::Poisoned(idle)) => return idle.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % READERS;
+        self.readers[turn].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an error of SQLite means here.
+    fn fault(&self, error: &rusqlite::Error) -> CatalogError {
+        let full = match error.sqlite_error() {
+            Some(sqlite) if sqlite.code == ErrorCode::DiskFull => true,
+            // Where the log or its index cannot grow, SQLite does not say why.
+            Some(sqlite) if sqlite.code == ErrorCode::SystemIoFailure => self.is_disk_full(),
+            _ => false,
+        };
+        match full {
+            true => CatalogError::Full,
+            false => CatalogError::Failed(format!("catalog `{}`: {error}", self.path.display())),
+        }
+    }
+
+    fn is_disk_full(&self) -> bool {
+        // Less than a few pages of the log, one after the other: nothing can be committed.
+        const FULL_BELOW_BYTES: u64 = 64 * 1024;
+        rustix::fs::statvfs(&self.path)
+            .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < FULL_BELOW_BYTES)
+    }
+}
+
+impl Catalog for SqliteCatalog {
+    fn repository_id(&self) -> RepositoryId {
+        self.id.clone()
+    }
+
+    fn person(
+        &self,
+        kind: PersonKind,
+        name: &PersonName,
+        now: Timestamp,
+    ) -> CatalogResult<PersonId> {
+        // Most people are known: they do not wait for a commit.
+        match self.read(|reader| rows::person(reader, kind, name))? {
+            Some(known) => Ok(known),
+            None => self.write(|writer| write::person(writer, kind, name, now)),
+        }
+    }
+
+    fn commit(
+        &self,
+        group: &[Proposal],
+        now: Timestamp,
+    ) -> CatalogResult<Vec<Result<Committed, Refusal>>> {
+        self.write(|writer| write::commit(writer, group, now))
+    }
+
+    fn image(&self, id: ImageId) -> CatalogResult<Option<StoredImage>> {
+        self.read(|reader| Lookup(reader).image(id))
+    }
+
+    fn images_named(
+        &self,
+        name: &ImageName,
+        state: ImageState,
+        limit: u32,
+    ) -> CatalogResult<Vec<StoredImage>> {
+        self.read(|reader| read::images_named(reader, name, state, limit))
+    }
+
+    fn page(&self, query: &PageQuery) -> CatalogResult<Result<ListReply, Refusal>> {
+        match PagePlan::new(query) {
+            Ok(plan) => self.read(|reader| read::page(reader, &plan)).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    fn stored_by(&self, person: PersonId, hash: BlobHash) -> CatalogResult<Option<StoredImage>> {
+        self.read(|reader| Lookup(reader).stored_by(person, hash))
+    }
+
+    fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> CatalogResult<bool> {
+        self.read(|reader| Lookup(reader).has_tombstone(person, hash))
+    }
+
+    fn have(&self, hashes: &[BlobHash]) -> CatalogResult<Vec<(BlobHash, Vec<ImageId>)>> {
+        self.read(|reader| read::have(reader, hashes))
+    }
+
+    fn changes(&self, since: Seq, limit: u32) -> CatalogResult<EventsReply> {
+        self.read(|reader| read::changes(reader, since, limit))
+    }
+
+    fn last_uploads(&self, limit: u32) -> CatalogResult<Vec<Event>> {
+        self.read(|reader| read::last_uploads(reader, limit))
+    }
+
+    fn newest_seq(&self) -> CatalogResult<Seq> {
+        self.read(|reader| counter(reader, "seq")).map(Seq)
+    }
+
+    fn listed(&self) -> CatalogResult<u64> {
+        self.read(|reader| counter(reader, "listed"))
+    }
+
+    fn trashed(
+        &self,
+        before: Option<Timestamp>,
+        person: Option<PersonId>,
+        limit: u32,
+    ) -> CatalogResult<Vec<ImageId>> {
+        self.read(|reader| read::trashed(reader, before, person, limit))
+    }
+
+    fn is_referenced(&self, hash: BlobHash) -> CatalogResult<bool> {
+        self.read(|reader| Lookup(reader).is_referenced(hash))
+    }
+
+    fn put_partial(&self, partial: &SyncedPartial, now: Timestamp) -> CatalogResult<()> {
+        self.write(|writer| write::put_partial(writer, partial, now))
+    }
+
+    fn partials(&self) -> CatalogResult<Vec<SyncedPartial>> {
+        self.read(|reader| read::partials(reader))
+    }
+
+    fn remove_partial(
+        &self,
+        person: PersonId,
+        hash: BlobHash,
+        size_bytes: u64,
+    ) -> CatalogResult<()> {
+        self.write(|writer| write::remove_partial(writer, person, hash, size_bytes))
+    }
+}

@@ -1,0 +1,273 @@
+//! What the readers' connections answer: pages, the history, what is in the trash.
+//!
+//! Called by the catalog. Every page goes by keyset over an index that is named in the statement, so
+//! that no statistics of SQLite ever turn it into a scan; conditions on names that no index answers
+//! are looked at row by row, in order, until the page is full.
+
+use imgrepo_proto::session::command::Sort;
+use imgrepo_proto::session::event::{Event, EventKind};
+use imgrepo_proto::session::reply::{EventsReply, ListReply};
+use imgrepo_proto::{BlobHash, ImageId, ImageName, ImageRecord, Seq};
+use jiff::Timestamp;
+use rusqlite::types::{Type, Value};
+use rusqlite::{Connection, Row, params_from_iter};
+
+use super::rows::{NAME, STORED, counter, first_from, integer, number, state_number, stored, time};
+use crate::repository::catalog::page::{PagePlan, events_reply};
+use crate::repository::catalog::{ImageState, PersonId, StoredImage, SyncedPartial};
+
+/// Pieces of three characters that one search asks for. Each costs a list to walk; these few leave
+/// hardly a name to look at in vain.
+const MAX_PIECES: usize = 12;
+
+/// A page of records. Within one transaction, so that count and records are of one moment.
+pub(super) fn page(connection: &mut Connection, plan: &PagePlan) -> rusqlite::Result<ListReply> {
+    let transaction = connection.transaction()?;
+    let whose = whose(&transaction, plan)?;
+    let mut found: Vec<ImageRecord> = Vec::new();
+    let mut total = plan.is_counted().then_some(0);
+    for person in &whose {
+        if let Some(total) = &mut total {
+            *total += count(&transaction, plan.state, *person)?;
+        }
+        records(&transaction, plan, *person, &mut found)?;
+    }
+    if whose.len() > 1 {
+        found.sort_unstable_by_key(|record| record.id);
+        if plan.sort == Sort::Newest {
+            found.reverse();
+        }
+        found.truncate(plan.limit + 1);
+    }
+    Ok(plan.reply(found, total))
+}
+
+/// Whose images the page is of: everybody's (one None), or those of each of these people. Several
+/// people may have one name: an account and a guest.
+fn whose(connection: &Connection, plan: &PagePlan) -> rusqlite::Result<Vec<Option<PersonId>>> {
+    let Some(uploader) = &plan.uploader else { return Ok(vec![plan.person]) };
+    let Some(uploader) = uploader else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached("SELECT id FROM person WHERE name = ?")?;
+    let people = statement.query_map([uploader.as_str()], |row| row.get(0).map(PersonId))?;
+    let fits = |person: &PersonId| plan.person.is_none_or(|only| only == *person);
+    let people = people.filter(|person| person.as_ref().map_or(true, fits));
+    people.map(|person| person.map(Some)).collect()
+}
+
+/// The kept count of images in this state, of this person or of all.
+fn count(
+    connection: &Connection,
+    state: ImageState,
+    person: Option<PersonId>,
+) -> rusqlite::Result<u64> {
+    let column = match state {
+        ImageState::Listed => "listed",
+        ImageState::Trashed => "trashed",
+        ImageState::Purged => return Ok(0),
+    };
+    let Some(person) = person else { return counter(connection, column) };
+    let sql = format!("SELECT coalesce(sum({column}), 0) FROM person WHERE id = ?");
+    connection.prepare_cached(&sql)?.query_row([person.0], |row| number(row, 0))
+}
+
+/// The records of a page, of one person or of all, one more than its limit at most.
+fn records(
+    connection: &Connection,
+    plan: &PagePlan,
+    person: Option<PersonId>,
+    found: &mut Vec<ImageRecord>,
+) -> rusqlite::Result<()> {
+    let (sql, values) = page_sql(plan, person);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut left = plan.limit + 1;
+    while let Some(row) = rows.next()? {
+        if !plan.name_fits(row.get_ref(NAME)?.as_str()?) {
+            continue;
+        }
+        found.push(stored(row)?.record);
+        left -= 1;
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The statement of a page, without a limit: it is read until the page is full.
+fn page_sql(plan: &PagePlan, person: Option<PersonId>) -> (String, Vec<Value>) {
+    let mut conditions = Vec::new();
+    let mut values = Vec::new();
+    let mut and = |condition: String, value: Value| {
+        conditions.push(condition);
+        values.push(value);
+    };
+    let pieces = match &plan.exact_name {
+        Some(_) => None,
+        None => search_pieces(&plan.literals()),
+    };
+    let (from, key) = match &pieces {
+        Some(_) => {
+            ("name_search CROSS JOIN image ON image.id = name_search.rowid", "name_search.rowid")
+        }
+        None if plan.exact_name.is_some() => ("image INDEXED BY image_name", "image.id"),
+        None if person.is_some() => ("image INDEXED BY image_person", "image.id"),
+        None => ("image INDEXED BY image_page", "image.id"),
+    };
+    if let Some(pieces) = pieces {
+        and("name_search MATCH ?".to_owned(), pieces.into());
+    }
+    and("image.state = ?".to_owned(), state_number(plan.state).into());
+    if let Some(name) = &plan.exact_name {
+        and("image.name = ?".to_owned(), name.clone().into());
+    }
+    if let Some(person) = person {
+        and("image.person = ?".to_owned(), person.0.into());
+    }
+    if let Some(media_type) = &plan.media_type {
+        and("image.media_type = ?".to_owned(), media_type.clone().into());
+    }
+    if let Some(from) = plan.uploaded_from {
+        and("image.uploaded_at >= ?".to_owned(), first_from(from).into());
+    }
+    if let Some(before) = plan.uploaded_before {
+        and("image.uploaded_at < ?".to_owned(), first_from(before).into());
+    }
+    let (order, beyond) = match plan.sort {
+        Sort::Newest => ("DESC", "<"),
+        Sort::Oldest => ("ASC", ">"),
+    };
+    if let Some(behind) = plan.behind {
+        and(format!("{key} {beyond} ?"), integer(behind.0).into());
+    }
+    let conditions = conditions.join(" AND ");
+    let sql = format!(
+        "SELECT {STORED} FROM {from} CROSS JOIN person ON person.id = image.person \
+         WHERE {conditions} ORDER BY {key} {order}"
+    );
+    (sql, values)
+}
+
+/// What to ask of the search index: the pieces of three characters of these texts. None where there
+/// are none.
+fn search_pieces(literals: &[String]) -> Option<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    for literal in literals {
+        let chars: Vec<char> = literal.chars().collect();
+        for window in chars.windows(3) {
+            let piece = format!("\"{}\"", String::from_iter(window).replace('"', "\"\""));
+            // A text from outside may have a NUL, which no name and no query can.
+            if pieces.len() < MAX_PIECES && !window.contains(&'\0') && !pieces.contains(&piece) {
+                pieces.push(piece);
+            }
+        }
+    }
+    (!pieces.is_empty()).then(|| pieces.join(" AND "))
+}
+
+/// The newest images of exactly this name.
+pub(super) fn images_named(
+    connection: &Connection,
+    name: &ImageName,
+    state: ImageState,
+    limit: u32,
+) -> rusqlite::Result<Vec<StoredImage>> {
+    let sql = format!(
+        "SELECT {STORED} FROM image INDEXED BY image_name \
+         CROSS JOIN person ON person.id = image.person \
+         WHERE image.name = ? AND image.state = ? ORDER BY image.id DESC LIMIT ?"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map((name.as_str(), state_number(state), limit), stored)?.collect()
+}
+
+/// The listed images of each content.
+pub(super) fn have(
+    connection: &mut Connection,
+    hashes: &[BlobHash],
+) -> rusqlite::Result<Vec<(BlobHash, Vec<ImageId>)>> {
+    let transaction = connection.transaction()?;
+    let mut statement = transaction
+        .prepare_cached("SELECT id FROM image WHERE blob = ? AND state = 0 ORDER BY id")?;
+    let mut listed = |hash: &BlobHash| {
+        let ids = statement.query_map([hash.0], |row| number(row, 0).map(ImageId))?;
+        Ok((*hash, ids.collect::<rusqlite::Result<_>>()?))
+    };
+    hashes.iter().map(&mut listed).collect()
+}
+
+const EVENT: &str = "seq, at, by_name, kind, record";
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let kind: String = row.get(3)?;
+    let record = serde_json::from_str(row.get_ref(4)?.as_str()?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(4, Type::Text, Box::new(error))
+    })?;
+    Ok(Event {
+        event: EventKind::from(kind),
+        seq: Some(Seq(number(row, 0)?)),
+        at: Some(time(1, row.get(1)?)?),
+        by: Some(row.get(2)?),
+        image: Some(record),
+        message: None,
+    })
+}
+
+/// Events after this one.
+pub(super) fn changes(
+    connection: &Connection,
+    since: Seq,
+    limit: u32,
+) -> rusqlite::Result<EventsReply> {
+    let limit = limit.max(1);
+    let sql = format!("SELECT {EVENT} FROM change WHERE seq > ? ORDER BY seq LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let events = statement.query_map((integer(since.0), i64::from(limit) + 1), event)?;
+    Ok(events_reply(events.collect::<rusqlite::Result<_>>()?, limit as usize))
+}
+
+/// The newest events of new images, oldest first.
+pub(super) fn last_uploads(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Event>> {
+    let sql = format!(
+        "SELECT {EVENT} FROM change INDEXED BY change_upload \
+         WHERE kind = 'NEW_UPLOAD' ORDER BY seq DESC LIMIT ?"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut events: Vec<Event> =
+        statement.query_map([limit], event)?.collect::<rusqlite::Result<_>>()?;
+    events.reverse();
+    Ok(events)
+}
+
+/// Images in the trash, those longest there first.
+pub(super) fn trashed(
+    connection: &Connection,
+    before: Option<Timestamp>,
+    person: Option<PersonId>,
+    limit: u32,
+) -> rusqlite::Result<Vec<ImageId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM image INDEXED BY image_trash \
+         WHERE state = 1 AND trashed_at < ?1 AND (?2 IS NULL OR person = ?2) \
+         ORDER BY trashed_at, id LIMIT ?3",
+    )?;
+    let before = before.map_or(i64::MAX, first_from);
+    let values = (before, person.map(|person| person.0), limit);
+    statement.query_map(values, |row| number(row, 0).map(ImageId))?.collect()
+}
+
+/// Every remembered partial upload.
+pub(super) fn partials(connection: &Connection) -> rusqlite::Result<Vec<SyncedPartial>> {
+    let sql = "SELECT person, hash, size_bytes, synced_bytes FROM staging \
+        ORDER BY person, hash, size_bytes";
+    let mut statement = connection.prepare_cached(sql)?;
+    let partial = |row: &Row<'_>| {
+        Ok(SyncedPartial {
+            person: PersonId(row.get(0)?),
+            hash: BlobHash(row.get(1)?),
+            size_bytes: number(row, 2)?,
+            synced_bytes: number(row, 3)?,
+        })
+    };
+    statement.query_map([], partial)?.collect()
+}

@@ -1,0 +1,286 @@
+//! What the writer's connection does: commits of whole groups, people, partial uploads.
+//!
+//! Called by the catalog, which holds the writer's lock. Every change is decided (`rules`) before any
+//! of it is written, so that one that is refused leaves nothing behind; an error of the disk undoes
+//! the whole group.
+
+use std::collections::BTreeMap;
+
+use imgrepo_proto::{BlobHash, ImageId, PersonName, Refusal, Seq};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+
+use super::rows::{self, Lookup, counter, integer, kind_word, state_number};
+use crate::repository::catalog::glob::fold;
+use crate::repository::catalog::rules::{self, Step, Verdict};
+use crate::repository::catalog::{
+    Change, Committed, ImageState, PersonId, PersonKind, Proposal, StoredImage, SyncedPartial,
+};
+
+/// Commits a group; see [`super::super::Catalog::commit`].
+pub(super) fn commit(
+    connection: &mut Connection,
+    group: &[Proposal],
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Result<Committed, Refusal>>> {
+    let now = rules::kept_time(now);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut tally = Tally::read(&transaction)?;
+    let mut outcomes = Vec::with_capacity(group.len());
+    for proposal in group {
+        let next = ImageId(tally.image + 1);
+        let verdict = match rules::decide(proposal, next, now, &Lookup(&transaction))? {
+            Ok(verdict) => verdict,
+            Err(refusal) => {
+                outcomes.push(Err(refusal));
+                continue;
+            }
+        };
+        write_image(&transaction, &verdict, now)?;
+        tally.count(&verdict);
+        if let Change::Store(new) = &proposal.change {
+            remove_partial(&transaction, new.person, new.hash, new.size_bytes)?;
+        }
+        let seq = write_change(&transaction, proposal.by, &verdict, now, &mut tally)?;
+        let duplicate = verdict.duplicate;
+        outcomes.push(Ok(Committed { image: verdict.image.record, seq, duplicate }));
+    }
+    tally.write(&transaction)?;
+    transaction.commit()?;
+    Ok(outcomes)
+}
+
+/// The kept counts while a group is written.
+struct Tally {
+    image: u64,
+    seq: u64,
+    before: (u64, u64),
+    /// By how much each person's images grew: listed, trashed.
+    people: BTreeMap<PersonId, (i64, i64)>,
+}
+
+impl Tally {
+    fn read(transaction: &Transaction<'_>) -> rusqlite::Result<Tally> {
+        let (image, seq) = (counter(transaction, "image")?, counter(transaction, "seq")?);
+        Ok(Tally { image, seq, before: (image, seq), people: BTreeMap::new() })
+    }
+
+    fn count(&mut self, verdict: &Verdict) {
+        let image = &verdict.image;
+        let mut add = |state: ImageState, by: i64| {
+            let (listed, trashed) = self.people.entry(image.person).or_default();
+            match state {
+                ImageState::Listed => *listed += by,
+                ImageState::Trashed => *trashed += by,
+                ImageState::Purged => {}
+            }
+        };
+        match verdict.step {
+            Step::Nothing | Step::Rename(_) => {}
+            Step::Insert => {
+                add(image.state, 1);
+                self.image += 1;
+            }
+            Step::Turn(before) => {
+                add(before, -1);
+                add(image.state, 1);
+            }
+        }
+    }
+
+    /// Updates the counters, last of all in the transaction.
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        if self.before == (self.image, self.seq) {
+            return Ok(());
+        }
+        let mut person = transaction.prepare_cached(
+            "UPDATE person SET listed = listed + ?, trashed = trashed + ? WHERE id = ?",
+        )?;
+        let (mut listed, mut trashed) = (0, 0);
+        for (id, grown) in &self.people {
+            person.execute((grown.0, grown.1, id.0))?;
+            listed += grown.0;
+            trashed += grown.1;
+        }
+        let mut grow =
+            transaction.prepare_cached("UPDATE counter SET value = value + ? WHERE name = ?")?;
+        grow.execute((listed, "listed"))?;
+        grow.execute((trashed, "trashed"))?;
+        let mut set = transaction.prepare_cached("UPDATE counter SET value = ? WHERE name = ?")?;
+        set.execute((integer(self.image), "image"))?;
+        set.execute((integer(self.seq), "seq"))?;
+        Ok(())
+    }
+}
+
+fn write_image(
+    transaction: &Transaction<'_>,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let image = &verdict.image;
+    let (id, name) = (integer(image.record.id.0), &image.record.name);
+    let owned = (image.person.0, image.hash.0);
+    match &verdict.step {
+        Step::Nothing => Ok(()),
+        Step::Insert => {
+            insert(transaction, image)?;
+            search_add(transaction, id, name)?;
+            let sql = "DELETE FROM tombstone WHERE person = ? AND hash = ?";
+            transaction.prepare_cached(sql)?.execute(owned)?;
+            point_dedup(transaction, image)
+        }
+        Step::Rename(before) => {
+            let sql = "UPDATE image SET name = ? WHERE id = ?";
+            transaction.prepare_cached(sql)?.execute((name, id))?;
+            search_remove(transaction, id, before)?;
+            search_add(transaction, id, name)
+        }
+        Step::Turn(_) => {
+            let trashed_at = image.record.trashed_at.map(Timestamp::as_millisecond);
+            let sql = "UPDATE image SET state = ?, trashed_at = ? WHERE id = ?";
+            let values = (state_number(image.state), trashed_at, id);
+            transaction.prepare_cached(sql)?.execute(values)?;
+            if image.state == ImageState::Purged {
+                search_remove(transaction, id, name)?;
+                let sql =
+                    "INSERT OR REPLACE INTO tombstone (person, hash, purged_at) VALUES (?, ?, ?)";
+                let values = (owned.0, owned.1, now.as_millisecond());
+                transaction.prepare_cached(sql)?.execute(values)?;
+            }
+            point_dedup(transaction, image)
+        }
+    }
+}
+
+fn insert(transaction: &Transaction<'_>, image: &StoredImage) -> rusqlite::Result<()> {
+    let record = &image.record;
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO image (id, person, name, blob, size_bytes, media_type, width, height, \
+         uploaded_at, taken_at, placeholder, state, trashed_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    statement.execute((
+        integer(record.id.0),
+        image.person.0,
+        &record.name,
+        image.hash.0,
+        integer(image.size_bytes),
+        &record.media_type,
+        record.width,
+        record.height,
+        record.uploaded_at.map(Timestamp::as_millisecond),
+        &record.taken_at,
+        &record.placeholder,
+        state_number(image.state),
+        record.trashed_at.map(Timestamp::as_millisecond),
+    ))?;
+    Ok(())
+}
+
+/// Points (person, hash) to the oldest listed image of that content, else to the oldest in the
+/// trash, else nowhere.
+fn point_dedup(transaction: &Transaction<'_>, image: &StoredImage) -> rusqlite::Result<()> {
+    let (person, hash) = (image.person.0, image.hash.0);
+    let mut find = transaction.prepare_cached(
+        "SELECT id FROM image WHERE blob = ? AND state IN (0, 1) AND person = ? \
+         ORDER BY state, id LIMIT 1",
+    )?;
+    let found: Option<i64> = find.query_row((hash, person), |row| row.get(0)).optional()?;
+    match found {
+        Some(id) => {
+            let sql = "INSERT OR REPLACE INTO dedup (person, hash, image) VALUES (?, ?, ?)";
+            transaction.prepare_cached(sql)?.execute((person, hash, id))?;
+        }
+        None => {
+            let sql = "DELETE FROM dedup WHERE person = ? AND hash = ?";
+            transaction.prepare_cached(sql)?.execute((person, hash))?;
+        }
+    }
+    Ok(())
+}
+
+fn search_add(transaction: &Transaction<'_>, id: i64, name: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO name_search (rowid, name) VALUES (?, ?)";
+    transaction.prepare_cached(sql)?.execute((id, fold(name)))?;
+    Ok(())
+}
+
+/// The index keeps no texts: it must be told the one that it was given.
+fn search_remove(transaction: &Transaction<'_>, id: i64, name: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO name_search (name_search, rowid, name) VALUES ('delete', ?, ?)";
+    transaction.prepare_cached(sql)?.execute((id, fold(name)))?;
+    Ok(())
+}
+
+fn write_change(
+    transaction: &Transaction<'_>,
+    by: PersonId,
+    verdict: &Verdict,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> rusqlite::Result<Option<Seq>> {
+    let Some(event) = verdict.event() else { return Ok(None) };
+    let record = serde_json::to_string(&verdict.image.record)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    tally.seq += 1;
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO change (seq, at, person, by_name, kind, image, record) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    statement.execute((
+        integer(tally.seq),
+        now.as_millisecond(),
+        by.0,
+        &verdict.by,
+        event.word(),
+        integer(verdict.image.record.id.0),
+        record,
+    ))?;
+    Ok(Some(Seq(tally.seq)))
+}
+
+/// The person of this name and kind, made if there is none yet.
+pub(super) fn person(
+    connection: &Connection,
+    kind: PersonKind,
+    name: &PersonName,
+    now: Timestamp,
+) -> rusqlite::Result<PersonId> {
+    let sql = "INSERT OR IGNORE INTO person (kind, name, created_at) VALUES (?, ?, ?)";
+    let values = (kind_word(kind), name.as_str(), now.as_millisecond());
+    connection.prepare_cached(sql)?.execute(values)?;
+    rows::person(connection, kind, name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// Remembers a partial upload.
+pub(super) fn put_partial(
+    connection: &Connection,
+    partial: &SyncedPartial,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO staging (person, hash, size_bytes, synced_bytes, updated_at) \
+         VALUES (?, ?, ?, ?, ?)",
+    )?;
+    statement.execute((
+        partial.person.0,
+        partial.hash.0,
+        integer(partial.size_bytes),
+        integer(partial.synced_bytes),
+        now.as_millisecond(),
+    ))?;
+    Ok(())
+}
+
+/// Forgets a partial upload.
+pub(super) fn remove_partial(
+    connection: &Connection,
+    person: PersonId,
+    hash: BlobHash,
+    size_bytes: u64,
+) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM staging WHERE person = ? AND hash = ? AND size_bytes = ?";
+    connection.prepare_cached(sql)?.execute((person.0, hash.0, integer(size_bytes)))?;
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! The catalog as a file: what lasts, and what is refused without being touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use imgrepo_proto::session::command::Filter;
+use imgrepo_proto::session::event::EventKind::{Deleted, NewUpload, Purged, Renamed, Restored};
+use imgrepo_proto::{ImageId, Seq};
+use imgrepod::repository::catalog::sqlite::{SqliteCatalog, SqliteOpenError, SqliteOptions};
+use imgrepod::repository::catalog::{Catalog, Change, ImageState, PageQuery, SyncedPartial};
+use jiff::SignedDuration;
+
+use super::scene::{Scene, hash, name, now};
+
+fn open(path: &Path) -> Result<SqliteCatalog, SqliteOpenError> {
+    SqliteCatalog::open(path, &SqliteOptions::default())
+}
+
+fn scene(path: &Path) -> Scene {
+    Scene::of(std::sync::Arc::new(open(path).unwrap()), None)
+}
+
+/// Every file of a directory.
+fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// A closed catalog with a few hundred images, and its bytes.
+fn closed(directory: &Path) -> (PathBuf, Vec<u8>) {
+    let path = directory.join("catalog.db");
+    let scene = scene(&path);
+    for content in 0..200 {
+        scene.store("some longer name of an image.jpg", content);
+    }
+    drop(scene);
+    let bytes = fs::read(&path).unwrap();
+    (path, bytes)
+}
+
+#[test]
+fn what_was_committed_is_there_when_it_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let before = scene(&path);
+    before.store("a.jpg", 1);
+    let id = before.catalog.repository_id();
+    assert!(id.0.len() == 32 && id.0.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    drop(before);
+    let after = scene(&path);
+    assert_eq!(after.catalog.repository_id(), id);
+    assert_eq!(after.history(), [(NewUpload, ImageId(1))]);
+    assert_eq!(after.store("b.jpg", 2).image.id, ImageId(2));
+    drop(after);
+    assert_eq!(files(directory.path()).into_keys().collect::<Vec<_>>(), [path]);
+}
+
+#[test]
+fn two_repositories_have_two_ids() {
+    let directory = tempfile::tempdir().unwrap();
+    let id = |file: &str| open(&directory.path().join(file)).unwrap().repository_id();
+    assert_ne!(id("a.db"), id("b.db"));
+}
+
+#[test]
+fn a_half_made_catalog_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("catalog.db.new"), "half").unwrap();
+    fs::write(directory.path().join("catalog.db.new-journal"), "half").unwrap();
+    let path = directory.path().join("catalog.db");
+    drop(open(&path).unwrap());
+    assert_eq!(files(directory.path()).into_keys().collect::<Vec<_>>(), [path]);
+}
+
+/// Opens a file with these bytes, which must be refused by name and left alone.
+fn refused(bytes: &[u8]) -> SqliteOpenError {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    fs::write(&path, bytes).unwrap();
+    let before = files(directory.path());
+    let error = open(&path).unwrap_err();
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    assert!(files(directory.path()) == before, "{error}: something was changed");
+    error
+}
+
+#[test]
+fn a_damaged_catalog_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, good) = closed(directory.path());
+    let damaged = |error| assert!(matches!(error, SqliteOpenError::Damaged { .. }), "{error}");
+    damaged(refused(b""));
+    damaged(refused(b"SQLite format 3\0"));
+    damaged(refused(&vec![0; 8192]));
+    damaged(refused("no catalog at all, but long enough for a header".repeat(9).as_bytes()));
+    damaged(refused(&good[..good.len() / 2]));
+    damaged(refused(&good[..good.len() - 1]));
+    // Each page in turn, but for the first, whose header says more; a free page may be anything.
+    let mut unnoticed = 0;
+    for page in 1..good.len() / 4096 {
+        let mut bad = good.clone();
+        bad[page * 4096..][..4096].fill(0xa5);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalog.db");
+        fs::write(&path, &bad).unwrap();
+        match open(&path) {
+            Err(error) => damaged(error),
+            Ok(_) => unnoticed += 1,
+        }
+    }
+    assert!(unnoticed <= 2, "{unnoticed} of {} pages", good.len() / 4096);
+}
+
+#[test]
+fn a_catalog_of_the_future_or_of_another_program_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, mut bytes) = closed(directory.path());
+    bytes[60..64].copy_from_slice(&99u32.to_be_bytes());
+    let future = refused(&bytes);
+    assert!(matches!(future, SqliteOpenError::Future { found: 99, .. }), "{future}");
+    bytes[60..64].copy_from_slice(&0u32.to_be_bytes());
+    let unversioned = refused(&bytes);
+    assert!(matches!(unversioned, SqliteOpenError::Damaged { .. }), "{unversioned}");
+    bytes[68..72].copy_from_slice(b"else");
+    let foreign = refused(&bytes);
+    assert!(matches!(foreign, SqliteOpenError::Foreign { .. }), "{foreign}");
+}
+
+#[test]
+fn a_log_without_its_catalog_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    fs::write(directory.path().join("catalog.db-wal"), "a log").unwrap();
+    let before = files(directory.path());
+    let error = open(&path).unwrap_err();
+    assert!(matches!(error, SqliteOpenError::Damaged { .. }), "{error}");
+    assert!(files(directory.path()) == before);
+}
+
+#[test]
+fn what_stands_in_the_log_alone_is_there_after_the_process_died() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let living = scene(&path);
+    living.store("a.jpg", 1);
+    // As a killed process leaves it: the log was never moved into the file.
+    let left = tempfile::tempdir().unwrap();
+    for file in ["catalog.db", "catalog.db-wal"] {
+        fs::copy(directory.path().join(file), left.path().join(file)).unwrap();
+    }
+    let copy = scene(&left.path().join("catalog.db"));
+    assert_eq!(copy.history(), [(NewUpload, ImageId(1))]);
+}
+
+fn frozen() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/catalog-v1.db")
+}
+
+/// What stands in the frozen sample, written as of its time.
+fn fill(scene: &Scene) {
+    let at = |n: i64| now() + SignedDuration::from_secs(n);
+    scene.store("beach.jpg", 1);
+    scene.store("été 2021.png", 2);
+    scene.store("写真.webp", 3);
+    scene.store("gone.png", 4);
+    let changes = [
+        Change::Rename(ImageId(2), name("summer 2021.png")),
+        Change::Delete(ImageId(3)),
+        Change::Delete(ImageId(4)),
+        Change::Purge(ImageId(4)),
+        Change::Delete(ImageId(1)),
+        Change::Restore(ImageId(1)),
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
+        scene.change_by(scene.bo, change, at(n as i64)).unwrap();
+    }
+    let partial = SyncedPartial {
+        person: scene.bo,
+        hash: hash(9),
+        size_bytes: 1 << 30,
+        synced_bytes: 1 << 24,
+    };
+    scene.catalog.put_partial(&partial, at(9)).unwrap();
+}
+
+#[test]
+#[ignore = "writes a new sample: only ever run for a new version, under a new name"]
+fn freeze_a_sample() {
+    assert!(!frozen().exists(), "a frozen sample is never written again");
+    fill(&scene(&frozen()));
+}
+
+#[test]
+fn a_catalog_of_version_1_opens_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    fs::copy(frozen(), &path).unwrap();
+    let old = scene(&path);
+    let fresh = Scene::memory();
+    fill(&fresh);
+    let (old, fresh) = (&old.catalog, &fresh.catalog);
+    assert_eq!(old.changes(Seq(0), 100).unwrap(), fresh.changes(Seq(0), 100).unwrap());
+    for id in 1..=5 {
+        assert_eq!(old.image(ImageId(id)).unwrap(), fresh.image(ImageId(id)).unwrap());
+    }
+    assert_eq!(old.image(ImageId(4)).unwrap().unwrap().state, ImageState::Purged);
+    let filter = Filter { text: Some("SUMMER".to_owned()), ..Filter::default() };
+    for filter in [filter, Filter::default()] {
+        let query = PageQuery { filter, limit: 9, ..PageQuery::default() };
+        assert_eq!(old.page(&query).unwrap(), fresh.page(&query).unwrap());
+    }
+    assert_eq!(old.partials().unwrap(), fresh.partials().unwrap());
+    let kinds: Vec<_> =
+        old.changes(Seq(4), 100).unwrap().events.into_iter().map(|event| event.event).collect();
+    assert_eq!(kinds, [Renamed, Deleted, Deleted, Purged, Deleted, Restored]);
+}
