@@ -271,3 +271,76 @@ pub(super) fn partials(connection: &Connection) -> rusqlite::Result<Vec<SyncedPa
     };
     statement.query_map([], partial)?.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use imgrepo_proto::session::command::{Filter, State};
+
+    use super::super::{SqliteCatalog, SqliteOptions};
+    use super::*;
+    use crate::repository::catalog::PageQuery;
+
+    /// How SQLite says that it will answer a page.
+    fn plan(filter: Filter, sort: Sort, person: Option<PersonId>) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalog.db");
+        let catalog = SqliteCatalog::open(&path, &SqliteOptions::default()).unwrap();
+        let query = PageQuery { filter, sort, limit: 10, ..PageQuery::default() };
+        let mut plan = PagePlan::new(&query).unwrap();
+        plan.behind = Some(ImageId(7));
+        let (sql, values) = page_sql(&plan, person);
+        let reader = catalog.reader();
+        let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3));
+        lines.unwrap().collect::<Result<Vec<_>, _>>().unwrap().join("\n")
+    }
+
+    #[test]
+    fn every_page_goes_by_an_index_in_order() {
+        let everything = Filter::default;
+        let time: Timestamp = "2026-11-23T06:00:00Z".parse().unwrap();
+        for sort in [Sort::Newest, Sort::Oldest] {
+            for (filter, person, index) in [
+                (everything(), None, "USING INDEX image_page (state=? AND id"),
+                (Filter { state: State::Trashed, ..everything() }, None, "INDEX image_page"),
+                (
+                    Filter { uploaded_from: Some(time), ..everything() },
+                    None,
+                    "INDEX image_page (state=? AND id",
+                ),
+                (
+                    everything(),
+                    Some(PersonId(1)),
+                    "INDEX image_person (person=? AND state=? AND id",
+                ),
+                (
+                    Filter { exact_name: Some("a".to_owned()), ..everything() },
+                    None,
+                    "INDEX image_name (name=? AND state=? AND id",
+                ),
+                (
+                    Filter { text: Some("beach".to_owned()), ..everything() },
+                    None,
+                    "SCAN name_search VIRTUAL TABLE INDEX",
+                ),
+            ] {
+                let plan = plan(filter.clone(), sort, person);
+                assert!(plan.contains(index), "{filter:?}: {plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
+                assert!(!plan.contains("SCAN image"), "{filter:?}: {plan}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_asks_for_pieces_of_three() {
+        let pieces = |texts: &[&str]| {
+            search_pieces(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(pieces(&[]), None);
+        assert_eq!(pieces(&["ab", ""]), None);
+        assert_eq!(pieces(&["abcd", "ab", "bcd"]), Some("\"abc\" AND \"bcd\"".to_owned()));
+        assert_eq!(pieces(&["a\"b"]), Some("\"a\"\"b\"".to_owned()));
+        assert_eq!(pieces(&["a\0bc"]), None);
+    }
+}
