@@ -105,7 +105,10 @@ fn a_damaged_catalog_is_refused_and_left_alone() {
         let path = directory.path().join("catalog.db");
         fs::write(&path, &bad).unwrap();
         match open(&path) {
-            Err(error) => damaged(error),
+            Err(error) => {
+                damaged(error);
+                assert!(files(directory.path()) == BTreeMap::from([(path, bad)]));
+            }
             Ok(_) => unnoticed += 1,
         }
     }

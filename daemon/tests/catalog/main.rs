@@ -1,7 +1,13 @@
 //! The catalog's promises: one suite that runs on SQLite and in memory, random histories that both
 //! must answer alike, and what SQLite alone can get wrong.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is tests, helpers too, which the lint does not see"
+)]
+
 mod conformance;
 mod files;
 mod histories;
+mod pages;
 mod scene;

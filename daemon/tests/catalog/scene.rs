@@ -87,7 +87,8 @@ impl Scene {
             name: name(text),
             hash: hash(content),
             size_bytes: 1000 + u64::from(content),
-            media_type: if content % 2 == 0 { "image/png" } else { "image/jpeg" }.to_owned(),
+            media_type: if content.is_multiple_of(2) { "image/png" } else { "image/jpeg" }
+                .to_owned(),
             width: Some(640),
             height: None,
             taken_at: Some("2021-07-04T18:30:00".to_owned()),

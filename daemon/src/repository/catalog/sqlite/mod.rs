@@ -3,6 +3,8 @@
 //! [`SqliteCatalog::open`] is called by the repository, which holds the directory's lock: no other
 //! process of this program has the file open. SQL never leaves this folder.
 
+mod check;
+mod migrate;
 mod open;
 mod read;
 mod rows;
@@ -18,7 +20,7 @@ use imgrepo_proto::{BlobHash, ImageId, ImageName, PersonName, Refusal, Repositor
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 
-pub use self::open::SqliteOpenError;
+pub use self::check::SqliteOpenError;
 use self::rows::{Lookup, counter};
 use super::page::PagePlan;
 use super::rules::Known;
@@ -55,11 +57,8 @@ impl SqliteCatalog {
     /// # Errors
     /// A file that is damaged, another program's or of a newer version: it is left as it is.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteCatalog, SqliteOpenError> {
-        let unusable = |error: rusqlite::Error| SqliteOpenError::Unusable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let writer = open::writer(path, options, open::MIGRATIONS)?;
+        let unusable = |error: rusqlite::Error| SqliteOpenError::unusable(path, &error);
+        let writer = open::writer(path, options, migrate::MIGRATIONS)?;
         let sql = "SELECT value FROM meta WHERE key = 'repository'";
         let id = writer.query_row(sql, [], |row| row.get(0)).map_err(unusable)?;
         let reader = || open::reader(path).map(Mutex::new).map_err(unusable);
@@ -105,21 +104,15 @@ impl SqliteCatalog {
     fn fault(&self, error: &rusqlite::Error) -> CatalogError {
         let full = match error.sqlite_error() {
             Some(sqlite) if sqlite.code == ErrorCode::DiskFull => true,
-            // Where the log or its index cannot grow, SQLite does not say why.
-            Some(sqlite) if sqlite.code == ErrorCode::SystemIoFailure => self.is_disk_full(),
+            Some(sqlite) if sqlite.code == ErrorCode::SystemIoFailure => {
+                check::is_disk_full(&self.path)
+            }
             _ => false,
         };
         match full {
             true => CatalogError::Full,
             false => CatalogError::Failed(format!("catalog `{}`: {error}", self.path.display())),
         }
-    }
-
-    fn is_disk_full(&self) -> bool {
-        // Less than a few pages of the log, one after the other: nothing can be committed.
-        const FULL_BELOW_BYTES: u64 = 64 * 1024;
-        rustix::fs::statvfs(&self.path)
-            .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < FULL_BELOW_BYTES)
     }
 }
 

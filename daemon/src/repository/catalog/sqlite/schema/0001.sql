@@ -1,5 +1,5 @@
 -- Version 1 of the catalog. Never edit a numbered file once it is released: the next change is the
--- next file, `schema/0002.sql`, entered in `open.rs`.
+-- next file, `schema/0002.sql`, entered in `migrate.rs`.
 --
 -- Times are milliseconds since 1970 in UTC, hashes 32 bytes, states 0 listed, 1 trashed, 2 purged.
 
