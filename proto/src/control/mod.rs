@@ -4,11 +4,17 @@
 //! opens with a [`Hello`] and carries one [`Request`] after the other; each is answered by any number
 //! of items and one final reply ([`Reply`]). Closing the connection gives up the request.
 
+pub mod client;
+pub mod endpoint;
+pub mod frame;
+mod path;
 pub mod reply;
 pub mod request;
 
 use serde::{Deserialize, Serialize};
 
+pub use client::Client;
+pub use endpoint::Endpoint;
 pub use reply::{Outcome, Reply};
 pub use request::Request;
 
@@ -33,4 +39,19 @@ pub struct Hello {
     pub highest: u32,
     /// Who is speaking.
     pub program: Program,
+}
+
+impl Hello {
+    /// What this build says first.
+    #[must_use]
+    pub fn new(program: Program) -> Self {
+        Hello { lowest: VERSIONS.0, highest: VERSIONS.1, program }
+    }
+
+    /// The version that both this build and the one who said this speak: the highest in common.
+    #[must_use]
+    pub fn common(&self) -> Option<u32> {
+        let highest = self.highest.min(VERSIONS.1);
+        (highest >= self.lowest.max(VERSIONS.0)).then_some(highest)
+    }
 }

@@ -129,6 +129,7 @@ pub struct DaemonStatus {
     /// When it started.
     pub started_at: Timestamp,
     /// The configuration file that it reads, whether or not it is there.
+    #[serde(with = "super::path")]
     pub config: PathBuf,
     /// Transfers under way at this moment.
     pub transfers: u32,
@@ -191,6 +192,7 @@ pub struct ServerStatus {
     /// Images that are listed.
     pub images: u64,
     /// Where it keeps them.
+    #[serde(with = "super::path")]
     pub data: PathBuf,
 }
 

@@ -86,7 +86,7 @@ pub struct Upload {
 pub enum Content {
     /// In the file of this absolute path, which the daemon reads itself. Where it cannot, the code
     /// is `file_error` and the client may try again with [`Content::Stream`].
-    Path(PathBuf),
+    Path(#[serde(with = "super::path")] PathBuf),
     /// It follows in [`Request::Data`] frames and ends with [`Request::End`].
     Stream,
 }

@@ -1,0 +1,162 @@
+//! The bytes of the control protocol: one frame of each kind, as every released version reads it.
+//! A change here means a new version of the protocol.
+
+use std::fmt::Write as _;
+
+use imgrepo_proto::control::reply::{
+    DaemonStatus, Info, Phase, Progress, ServerStatus, SessionState, SessionStatus, Size, Status,
+};
+use imgrepo_proto::control::request::{Content, Upload};
+use imgrepo_proto::control::{Hello, Outcome, Reply, Request, frame};
+use imgrepo_proto::session::command::{Filter, List, Program, Sort};
+use imgrepo_proto::session::event::{Event, EventKind};
+use imgrepo_proto::session::reply::ListReply;
+use imgrepo_proto::{
+    BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, ImageRef, Refusal, RepositoryId, Seq,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn record() -> ImageRecord {
+    ImageRecord {
+        id: ImageId(7),
+        name: "a.jpg".to_owned(),
+        uploader: "ana".to_owned(),
+        size: Some(70_000),
+        hash: Some(BlobHash([0xab; 32])),
+        media_type: Some("image/jpeg".to_owned()),
+        width: Some(640),
+        height: Some(480),
+        uploaded_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        taken_at: None,
+        placeholder: None,
+        trashed_at: None,
+    }
+}
+
+fn name(text: &str) -> ImageRef {
+    ImageRef::Name(ImageName::parse(text).unwrap())
+}
+
+fn line<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
+    lines: &mut String,
+    what: &str,
+    value: &T,
+) {
+    let bytes = frame::encode(value).unwrap();
+    assert_eq!(&frame::decode::<T>(&bytes[4..]).unwrap(), value);
+    let _ = write!(lines, "{what}: ");
+    for byte in bytes {
+        // Text stays readable, everything else is hex.
+        let _ = match byte {
+            b'!'..=b'~' if byte != b'\\' => write!(lines, "{}", char::from(byte)),
+            _ => write!(lines, "\\{byte:02x}"),
+        };
+    }
+    lines.push('\n');
+}
+
+#[test]
+fn hello() {
+    let mut lines = String::new();
+    let program = Program { name: "imgctl".to_owned(), version: "0.1.0".to_owned() };
+    line(&mut lines, "hello", &Hello { lowest: 1, highest: 1, program });
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn requests() {
+    let mut lines = String::new();
+    let mut add = |what: &str, request: Request| line(&mut lines, what, &request);
+    add("status", Request::Status);
+    add("connect", Request::Connect { url: "ws://h:1/".to_owned(), user: None });
+    add("connect as", Request::Connect { url: "h".to_owned(), user: Some("ana".to_owned()) });
+    add("disconnect", Request::Disconnect);
+    add("stop", Request::Stop);
+    let upload = |content| Upload { name: "a.jpg".to_owned(), content, unless_deleted: false };
+    add("upload path", Request::Upload(upload(Content::Path("/p/a.jpg".into()))));
+    add("upload stream", Request::Upload(upload(Content::Stream)));
+    let filter = Filter { name: Some("*.jpg".to_owned()), ..Filter::default() };
+    add("list", Request::List(List { filter, sort: Sort::Newest, limit: Some(50), cursor: None }));
+    add("info", Request::Info(ImageRef::Id(ImageId(7))));
+    add("download", Request::Download { image: ImageRef::Last });
+    add("rename", Request::Rename { image: name("a.jpg"), name: "b.jpg".to_owned() });
+    add("delete", Request::Delete(name("a.jpg")));
+    add("restore", Request::Restore(name("a.jpg")));
+    add("purge all", Request::Purge { image: None });
+    add("purge one", Request::Purge { image: Some(ImageId(7)) });
+    add("events", Request::Events { since: Some(Seq(41)), follow: true });
+    add("data", Request::Data(b"\0\xffbytes".to_vec()));
+    add("end", Request::End);
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn replies() {
+    let mut lines = String::new();
+    let mut add = |what: &str, reply: Reply| line(&mut lines, what, &reply);
+    let done = |outcome| Reply::Done(Box::new(outcome));
+    let at = "2026-01-02T03:04:05Z".parse().unwrap();
+    add("progress", Reply::Progress(Progress { phase: Phase::Sending, done: 1, total: 70_000 }));
+    let info = Info { size: 5, name: "a.jpg".to_owned(), hash: None, media_type: None };
+    add("size", Reply::Size(Size { image: ImageId(7), info }));
+    add("data", Reply::Data(b"\0\xffbytes".to_vec()));
+    let event = Event {
+        event: EventKind::NewUpload,
+        seq: Some(Seq(42)),
+        at: Some(at),
+        by: Some("ana".to_owned()),
+        image: Some(record()),
+        message: None,
+    };
+    add("event", Reply::Event(Box::new(event)));
+    add("nothing", done(Outcome::Nothing));
+    let session = SessionStatus {
+        state: SessionState::Waiting,
+        url: Some("ws://h:1/".to_owned()),
+        user: "ana".to_owned(),
+        dialect: None,
+        server: None,
+        repository: Some(RepositoryId("r".to_owned())),
+        role: None,
+        seq: None,
+        since: at,
+        retry_at: Some(at),
+        error: Some(Refusal::new(ErrorCode::NotConnected, "no")),
+        notice: None,
+    };
+    let daemon = DaemonStatus {
+        version: "0.1.0".to_owned(),
+        pid: 9,
+        started_at: at,
+        config: "/c/config.toml".into(),
+        transfers: 0,
+    };
+    let server = ServerStatus {
+        listen: "127.0.0.1:8765".to_owned(),
+        guests: false,
+        sessions: 1,
+        images: 2,
+        data: "/d".into(),
+    };
+    add("status", done(Outcome::Status(Status { daemon, session, server: Some(server) })));
+    add("image", done(Outcome::Image(record())));
+    add("stored", done(Outcome::Stored { image: record(), duplicate: true }));
+    let page = ListReply { images: vec![record()], next: Some("c".to_owned()), total: Some(2) };
+    add("images", done(Outcome::Images(page)));
+    add("purged", done(Outcome::Purged(3)));
+    add("refused", Reply::Refused(Refusal::new(ErrorCode::NotFound, "no `a`").hint("look")));
+    insta::assert_snapshot!(lines);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_need_not_be_text() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let path = std::ffi::OsString::from_vec(b"/p/\xff\xfe.jpg".to_vec());
+    let mut lines = String::new();
+    let content = Content::Path(path.into());
+    let upload = Upload { name: "a".to_owned(), content, unless_deleted: true };
+    line(&mut lines, "upload path", &Request::Upload(upload));
+    insta::assert_snapshot!(lines);
+}
