@@ -1,4 +1,5 @@
-//! What waits to be written on a link: text first, then contents, then the close.
+//! What waits to be written on a link: text first, then contents and what must not overtake them,
+//! then the close.
 //!
 //! Anyone of a session may hold an [`Outbox`]; the link's writer alone takes from it. Text that
 //! answers a request of the peer is pushed without waiting, since the requests in flight bound it;
@@ -45,7 +46,10 @@ struct Shared {
 struct Queue {
     text: VecDeque<(String, usize)>,
     text_bytes: usize,
-    data: VecDeque<Bytes>,
+    data: VecDeque<Outgoing>,
+    /// The last part that the writer took was not its message's last: only the next part may follow
+    /// (RFC 6455, 5.4).
+    within_message: bool,
     close: Option<(u16, String)>,
 }
 
@@ -54,6 +58,8 @@ struct Queue {
 pub(super) enum Outgoing {
     Text(String),
     Data(Bytes),
+    /// A part of a data message, with whether it is the first and whether it is the last.
+    Part(Bytes, bool, bool),
     Close(u16, String),
 }
 
@@ -98,12 +104,36 @@ impl Outbox {
     /// # Errors
     /// The link is over.
     pub async fn data(&self, message: Bytes) -> Result<(), Closed> {
+        self.in_line(|| Some(Outgoing::Data(message))).await
+    }
+
+    /// Queues a part of a data message when there is room for one: one message whose size no buffer
+    /// bounds. Until its last part is written no other message is. Parts of two messages must not
+    /// be mixed.
+    ///
+    /// # Errors
+    /// The link is over.
+    pub async fn part(&self, part: Bytes, first: bool, last: bool) -> Result<(), Closed> {
+        self.in_line(|| Some(Outgoing::Part(part, first, last))).await
+    }
+
+    /// Queues a control message behind the data messages that are queued by now, which all other
+    /// text overtakes. The text is made when there is room for it; none is sent if none is made.
+    ///
+    /// # Errors
+    /// The link is over.
+    pub async fn in_order(&self, make: impl FnOnce() -> Option<String>) -> Result<(), Closed> {
+        self.in_line(|| make().map(Outgoing::Text)).await
+    }
+
+    async fn in_line(&self, make: impl FnOnce() -> Option<Outgoing>) -> Result<(), Closed> {
         // As in `send`.
         let permit = tokio::select! {
             biased;
             () = self.0.ending.over.cancelled() => return Err(Closed),
             permit = self.0.data_room.acquire() => permit.map_err(|_| Closed)?,
         };
+        let Some(message) = make() else { return Ok(()) };
         permit.forget();
         self.lock().data.push_back(message);
         self.0.filled.notify_one();
@@ -153,14 +183,20 @@ impl Outbox {
     /// The next thing to write, if there is one. For the writer alone.
     pub(super) fn take(&self) -> Option<Outgoing> {
         let mut queue = self.lock();
-        if let Some((text, room)) = queue.text.pop_front() {
+        if !queue.within_message
+            && let Some((text, room)) = queue.text.pop_front()
+        {
             queue.text_bytes -= text.len();
             self.0.text_room.add_permits(room);
             return Some(Outgoing::Text(text));
         }
         if let Some(data) = queue.data.pop_front() {
             self.0.data_room.add_permits(1);
-            return Some(Outgoing::Data(data));
+            queue.within_message = matches!(data, Outgoing::Part(_, _, false));
+            return Some(data);
+        }
+        if queue.within_message {
+            return None;
         }
         queue.close.take().map(|(code, reason)| Outgoing::Close(code, reason))
     }

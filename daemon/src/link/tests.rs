@@ -42,6 +42,24 @@ async fn text_overtakes_contents_and_both_arrive() {
     assert_eq!(inbox.next().await, Err(end), "an end stays");
 }
 
+#[tokio::test]
+async fn a_message_in_parts_arrives_whole_and_what_is_in_order_behind_it() {
+    let ((out, _in), (_out, mut inbox)) = pair(LinkSettings::default()).await;
+    out.part(Bytes::from_static(b"one "), true, false).await.unwrap();
+    out.part(Bytes::from_static(b"message"), false, true).await.unwrap();
+    out.in_order(|| None).await.unwrap();
+    out.in_order(|| Some("behind it".to_owned())).await.unwrap();
+    let data = Incoming::Data(Bytes::from_static(b"one message"));
+    assert_eq!(inbox.next().await, Ok(data));
+    assert_eq!(inbox.next().await, Ok(Incoming::Text("behind it".into())));
+    out.part(Bytes::from_static(b"no text "), true, false).await.unwrap();
+    out.push("after it".to_owned());
+    out.part(Bytes::from_static(b"within"), false, true).await.unwrap();
+    let data = Incoming::Data(Bytes::from_static(b"no text within"));
+    let both = [inbox.next().await.unwrap(), inbox.next().await.unwrap()];
+    assert!(both.contains(&data) && both.contains(&Incoming::Text("after it".into())));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_quiet_peer_is_pinged_and_a_silent_one_dropped() {
     let settings = LinkSettings::default();

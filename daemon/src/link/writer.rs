@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::outbox::{Outbox, Outgoing};
@@ -47,6 +48,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
             let message = match self.outbox.take() {
                 Some(Outgoing::Text(text)) => Message::text(text),
                 Some(Outgoing::Data(data)) => Message::Binary(data),
+                Some(Outgoing::Part(part, first, last)) => {
+                    let kind = if first { Data::Binary } else { Data::Continue };
+                    Message::Frame(Frame::message(part, OpCode::Data(kind), last))
+                }
                 Some(Outgoing::Close(code, reason)) => return self.close(code, reason).await,
                 None => {
                     if let Err(end) = self.progress(Step::Flush).await {
