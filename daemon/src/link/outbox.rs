@@ -195,9 +195,7 @@ impl Outbox {
             queue.within_message = matches!(data, Outgoing::Part(_, _, false));
             return Some(data);
         }
-        if queue.within_message {
-            return None;
-        }
+        // Within a message too, where it is the end of one that nobody goes on with.
         queue.close.take().map(|(code, reason)| Outgoing::Close(code, reason))
     }
 
