@@ -57,7 +57,7 @@ impl Activity {
         self.0.reads.load(Ordering::Relaxed)
     }
 
-    /// How long ago a byte went, or a wait for one began ([`Activity::expect_write`]).
+    /// How long ago a byte went, or a wait for one began (`expect_write`).
     #[must_use]
     pub fn since_written(&self) -> Duration {
         self.since(&self.0.written)
