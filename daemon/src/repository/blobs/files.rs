@@ -1,0 +1,143 @@
+//! Contents as files: `blobs/ab/<hash>`, in 256 directories by the hash's first byte. Made by
+//! [`super::super::Repository::open`]; reads and writes nothing beside that directory.
+//!
+//! 256 directories keep each at some thousands of names for a million images, and exist from the
+//! start, so that placing a blob never has a new parent to sync.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use imgrepo_proto::BlobHash;
+
+use super::{Blob, BlobStore};
+use crate::repository::durable::{self, SyncPoint};
+
+/// Contents in a directory of the local disk.
+#[derive(Debug)]
+pub struct FileBlobs {
+    root: PathBuf,
+}
+
+impl FileBlobs {
+    /// Opens the directory, made with all its parts where they are missing.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn open(root: &Path) -> io::Result<FileBlobs> {
+        let mut is_new = false;
+        for byte in 0..=u8::MAX {
+            let directory = root.join(format!("{byte:02x}"));
+            if !directory.is_dir() {
+                fs::create_dir_all(&directory)?;
+                is_new = true;
+            }
+        }
+        if is_new {
+            durable::sync_directory(SyncPoint::Layout, root)?;
+        }
+        Ok(FileBlobs { root: root.to_owned() })
+    }
+
+    /// Whether a directory of blobs, if there is one at all, holds any.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn is_empty(root: &Path) -> io::Result<bool> {
+        let directories = match fs::read_dir(root) {
+            Ok(directories) => directories,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        for directory in directories {
+            let directory = directory?.path();
+            if directory.is_dir() && !hashes(&directory)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn directory(&self, first_byte: u8) -> PathBuf {
+        self.root.join(format!("{first_byte:02x}"))
+    }
+
+    fn path(&self, hash: BlobHash) -> PathBuf {
+        self.directory(hash.0[0]).join(hash.to_string())
+    }
+}
+
+/// The names in a directory that are hashes; others are not ours and stay as they are.
+fn hashes(directory: &Path) -> io::Result<Vec<BlobHash>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        if let Some(hash) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
+            found.push(hash);
+        }
+    }
+    Ok(found)
+}
+
+impl BlobStore for FileBlobs {
+    fn place(&self, hash: BlobHash, file: &File, staged: &Path) -> io::Result<()> {
+        durable::sync_bytes(SyncPoint::Blob, file)?;
+        // Over what may be there: the same bytes, whose own sync nobody vouches for.
+        fs::rename(staged, self.path(hash))?;
+        durable::sync_directory(SyncPoint::BlobDirectory, &self.directory(hash.0[0]))
+    }
+
+    fn open(&self, hash: BlobHash) -> io::Result<Option<Arc<dyn Blob>>> {
+        match File::open(self.path(hash)) {
+            Ok(file) => {
+                let size_bytes = file.metadata()?.len();
+                Ok(Some(Arc::new(FileBlob { file, size_bytes })))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn remove(&self, hash: BlobHash) -> io::Result<()> {
+        match fs::remove_file(self.path(hash)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>> {
+        let mut found = hashes(&self.directory(first_byte))?;
+        found.retain(|hash| hash.0[0] == first_byte);
+        Ok(found)
+    }
+}
+
+struct FileBlob {
+    file: File,
+    size_bytes: u64,
+}
+
+impl Blob for FileBlob {
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    #[cfg(unix)]
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        use std::os::windows::fs::FileExt as _;
+        while !buffer.is_empty() {
+            let read = self.file.seek_read(buffer, offset)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            buffer = &mut buffer[read..];
+            offset += read as u64;
+        }
+        Ok(())
+    }
+}

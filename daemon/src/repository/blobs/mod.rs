@@ -1,0 +1,46 @@
+//! Contents, addressed by their hash. Local files today; an object store fits behind the same
+//! trait, so nothing here needs a put-if-absent, an append or a lock.
+//!
+//! A content comes as a staged local file whose hash was checked, and is durable when
+//! [`BlobStore::place`] returns. All calls block. Who refers to a blob is the catalog's matter:
+//! the repository alone places and removes.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use imgrepo_proto::BlobHash;
+
+#[cfg(test)]
+mod conformance;
+pub mod files;
+pub mod memory;
+
+/// Where contents are.
+pub trait BlobStore: Send + Sync {
+    /// Takes the staged content of this hash: when this returns it survives a power cut and the
+    /// staged file is gone. Placing what is there already leaves it as it is, or replaces it by
+    /// the same bytes. After an error the blob may be there or not; the staged file too.
+    fn place(&self, hash: BlobHash, file: &File, staged: &Path) -> io::Result<()>;
+
+    /// The content of this hash, None where it is not here. What is open can be read to its end
+    /// even when it is removed meanwhile.
+    fn open(&self, hash: BlobHash) -> io::Result<Option<Arc<dyn Blob>>>;
+
+    /// Removes the content of this hash. No error where it is not here.
+    fn remove(&self, hash: BlobHash) -> io::Result<()>;
+
+    /// The hashes that begin with this byte, of every content here: a 256th part at a time, so
+    /// that who looks for garbage holds up nothing.
+    fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>>;
+}
+
+/// A content that is open.
+pub trait Blob: Send + Sync {
+    /// Bytes of the content.
+    fn size_bytes(&self) -> u64;
+
+    /// Reads from this offset until the buffer is full; an end before that is an error.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}

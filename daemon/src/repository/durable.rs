@@ -1,0 +1,84 @@
+//! Every sync of the repository's own files: one function for a file's bytes, one for a directory's
+//! names, each call with the name of its place.
+//!
+//! Called by the blob store, staging and the opening of a repository. With the feature `mutants`
+//! (a proof's build, never a release) the place that `IMGREPO_SKIP_SYNC` names is left out, so that
+//! a power-cut test can show that it notices.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// A place where the repository waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncPoint {
+    /// A blob's bytes, before it gets its name.
+    Blob,
+    /// The directory of a blob, after it got its name.
+    BlobDirectory,
+    /// The bytes of a partial upload, before the catalog says how many are safe.
+    Partial,
+    /// The data directory and those in it, when a repository opens. ext4 writes a new directory's
+    /// name with the first sync of anything in it, so leaving this out cannot be seen there.
+    Layout,
+    /// The catalog's transactions: SQLite's own.
+    Catalog,
+}
+
+impl SyncPoint {
+    /// Every place, for a proof that leaves out one after the other.
+    pub const ALL: [SyncPoint; 5] = [
+        SyncPoint::Blob,
+        SyncPoint::BlobDirectory,
+        SyncPoint::Partial,
+        SyncPoint::Layout,
+        SyncPoint::Catalog,
+    ];
+
+    /// Its word in `IMGREPO_SKIP_SYNC`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            SyncPoint::Blob => "blob",
+            SyncPoint::BlobDirectory => "blob_directory",
+            SyncPoint::Partial => "partial",
+            SyncPoint::Layout => "layout",
+            SyncPoint::Catalog => "catalog",
+        }
+    }
+}
+
+/// Whether a proof asks to leave this place out.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn is_skipped(point: SyncPoint) -> bool {
+    std::env::var_os("IMGREPO_SKIP_SYNC").is_some_and(|word| word == point.word())
+}
+
+/// Whether a proof asks to leave this place out: never.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+pub fn is_skipped(_: SyncPoint) -> bool {
+    false
+}
+
+/// Waits until the file's bytes, and its length, are on disk.
+pub(crate) fn sync_bytes(point: SyncPoint, file: &File) -> io::Result<()> {
+    if is_skipped(point) {
+        return Ok(());
+    }
+    file.sync_data()
+}
+
+/// Waits until the names in a directory are on disk.
+pub(crate) fn sync_directory(point: SyncPoint, directory: &Path) -> io::Result<()> {
+    if is_skipped(point) {
+        return Ok(());
+    }
+    // Elsewhere a directory cannot be opened as a file; NTFS journals its names.
+    #[cfg(unix)]
+    File::open(directory)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = directory;
+    Ok(())
+}
