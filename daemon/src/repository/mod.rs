@@ -1,4 +1,239 @@
-//! What a server keeps.
+//! What a server keeps: contents, who uploaded what, and the history of changes, in one order: the
+//! blob is durable, then the catalog commits, then who asked hears, then everyone does.
+//!
+//! Called by the server, for each session's [`Actor`]. The handle is cheap to clone; nothing here
+//! blocks an async thread, and nothing else writes into the data directory. It never learns how
+//! people are connected.
 
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use imgrepo_proto::{PersonName, Refusal, RepositoryId, Seq};
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use catalog::{Catalog, PersonKind};
+use commit::Ended;
+use pins::Pins;
+use queue::{Answer, Purge, Queue, Work};
+use staging::Staging;
+
+pub mod blobs;
 pub mod catalog;
+mod changes;
+mod changing;
+mod commit;
+mod content;
+pub mod durable;
+mod faults;
+mod finding;
+mod lock;
+mod open;
+pub mod people;
 pub mod picture;
+mod pins;
+mod queue;
+mod receiving;
+mod staging;
+
+pub use content::Content;
+pub use open::OpenError;
+pub use people::{Action, Actor, Role, authorize};
+pub use receiving::Receiving;
+
+/// Hears of the outcome of a change, once: right after the commit and before the change is
+/// announced, on the committer's thread, so it must not block.
+pub type Done<T> = Box<dyn FnOnce(Result<T, Refusal>) + Send>;
+
+/// Contents that are synced at the same time: more gains nothing (measured: 16 parallel fdatasyncs).
+const SYNCS_IN_FLIGHT: usize = 16;
+
+/// How a repository is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its directory.
+    pub data: PathBuf,
+    /// The name of the person who runs it.
+    pub owner: PersonName,
+    /// The largest image, in bytes.
+    pub max_image_bytes: u64,
+    /// How long an interrupted upload is kept.
+    pub staging_keep_hours: u32,
+    /// Bytes of interrupted uploads that are kept; the oldest go first.
+    pub staging_quota_bytes: u64,
+    /// How long an image stays in the trash.
+    pub trash_days: u32,
+    /// Bytes of the disk that contents leave free, for the catalog.
+    pub reserve_bytes: u64,
+}
+
+impl Settings {
+    /// The defaults: images to 4 GiB; interrupted uploads for 7 days, 32 GiB of them; the trash for
+    /// 30 days; 64 MiB of the disk left free.
+    #[must_use]
+    pub fn new(data: PathBuf, owner: PersonName) -> Settings {
+        Settings {
+            data,
+            owner,
+            max_image_bytes: imgrepo_proto::limits::MAX_IMAGE_BYTES,
+            staging_keep_hours: 7 * 24,
+            staging_quota_bytes: 32 * 1024 * 1024 * 1024,
+            trash_days: 30,
+            reserve_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// An open repository.
+#[derive(Clone)]
+pub struct Repository {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    owner: Actor,
+    catalog: Arc<dyn Catalog>,
+    blobs: Arc<dyn blobs::BlobStore>,
+    staging: Arc<Staging>,
+    pins: Arc<Pins>,
+    queue: Arc<Queue>,
+    sealing: Arc<Semaphore>,
+    announced: watch::Receiver<Seq>,
+    committer: Mutex<Option<JoinHandle<Ended>>>,
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("data", &self.inner.settings.data).finish()
+    }
+}
+
+impl Repository {
+    /// Which repository this is.
+    #[must_use]
+    pub fn id(&self) -> RepositoryId {
+        self.inner.catalog.repository_id()
+    }
+
+    /// The person who runs the server.
+    #[must_use]
+    pub fn owner(&self) -> Actor {
+        self.inner.owner.clone()
+    }
+
+    /// The guest of this name.
+    ///
+    /// # Errors
+    /// The disk's: `storage_full`, `internal`.
+    pub async fn guest(&self, name: &PersonName) -> Result<Actor, Refusal> {
+        let name = name.clone();
+        self.hop(move |inner| {
+            let person = inner
+                .catalog
+                .person(PersonKind::Guest, &name, Timestamp::now())
+                .map_err(|error| faults::catalog(&error))?;
+            Ok(Actor { person, name, role: Role::Guest })
+        })
+        .await
+    }
+
+    /// Takes no more changes, waits for those that wait, and makes the next start a quick one.
+    /// Afterwards only reading works.
+    pub async fn close(&self) {
+        let closed = self
+            .hop(|inner| {
+                inner.close();
+                Ok(())
+            })
+            .await;
+        if let Err(refusal) = closed {
+            tracing::warn!("the repository did not close in order: {refusal}");
+        }
+    }
+
+    /// Empties what has been in the trash too long, and drops interrupted uploads that are too old
+    /// or too many. For once an hour.
+    pub async fn sweep(&self, now: Timestamp) {
+        let hours = |count: i64| jiff::SignedDuration::from_hours(count);
+        let keep = hours(i64::from(self.inner.settings.trash_days) * 24);
+        if let Ok(before) = now.checked_sub(keep) {
+            let (tell, told) = oneshot::channel();
+            let answer = Answer::new(Box::new(move |outcome: Result<u64, Refusal>| {
+                // Nobody waits any more where this fails.
+                let _ = tell.send(outcome);
+            }));
+            let by = self.inner.owner.person;
+            let before = Some(before);
+            let purge = Purge { by, person: None, before, purged: 0, answer };
+            self.inner.queue.push(Work::Purge(purge));
+            match told.await {
+                Ok(Ok(0)) | Err(_) => {}
+                Ok(Ok(count)) => tracing::info!("emptied the trash of {count} old images"),
+                Ok(Err(refusal)) => tracing::warn!("cannot empty the trash: {refusal}"),
+            }
+        }
+        let keep = hours(i64::from(self.inner.settings.staging_keep_hours));
+        let before = now.checked_sub(keep).map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+        let trimmed = self
+            .hop(move |inner| {
+                inner.staging.trim(before);
+                Ok(())
+            })
+            .await;
+        if let Err(refusal) = trimmed {
+            tracing::warn!("cannot drop old interrupted uploads: {refusal}");
+        }
+    }
+
+    /// Runs something that blocks, away from the async threads.
+    async fn hop<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Arc<Inner>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let inner = self.inner.clone();
+        match tokio::task::spawn_blocking(move || act(&inner)).await {
+            Ok(outcome) => outcome,
+            Err(_) if self.inner.queue.is_closed() => Err(faults::shutting_down()),
+            Err(error) => Err(faults::internal(&error)),
+        }
+    }
+}
+
+impl Inner {
+    /// Ends the committer and writes the last word. Blocks for as long as the last group takes.
+    fn close(&self) {
+        self.queue.close();
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(committer) = committer else { return };
+        if committer.thread().id() == std::thread::current().id() {
+            // The last handle went in an answer: the committer ends by itself, its end unclean.
+            return;
+        }
+        let Ended { lock, is_clean } = match committer.join() {
+            Ok(ended) => ended,
+            Err(_) => return tracing::error!("the committer panicked"),
+        };
+        self.staging.sync_suspended(Timestamp::now());
+        let Some(mut lock) = lock.filter(|_| is_clean) else { return };
+        let closed = self
+            .catalog
+            .newest_seq()
+            .map_err(|error| error.to_string())
+            .and_then(|newest| lock.close(newest).map_err(|error| error.to_string()));
+        if let Err(error) = closed {
+            tracing::warn!("cannot note that the repository closed in order: {error}");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// How long opening may look for garbage before it goes on doing so beside the work.
+const SWEEP_AT_OPEN: Duration = Duration::from_millis(250);

@@ -1,0 +1,98 @@
+//! An image's bytes on their way out: opened once, read in pieces from the blocking pool. Called
+//! by the server's downloads; holds no more than the piece that is asked for.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use imgrepo_proto::session::command::Target;
+use imgrepo_proto::{ImageRecord, Refusal};
+
+use super::blobs::Blob;
+use super::catalog::ImageState;
+use super::finding::find;
+use super::people::{Action, Actor, authorize};
+use super::{Repository, faults};
+
+/// An image's content, open: it can be read to its end even when the image is purged meanwhile.
+#[derive(Clone)]
+pub struct Content {
+    blob: Arc<dyn Blob>,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("size_bytes", &self.size()).finish()
+    }
+}
+
+impl Repository {
+    /// Opens an image's content.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, and `internal` where the blob is damaged.
+    pub async fn content(
+        &self,
+        actor: &Actor,
+        target: &Target,
+    ) -> Result<(ImageRecord, Content), Refusal> {
+        authorize(actor, Action::Download, None, &"images")?;
+        let (actor, target) = (actor.clone(), target.clone());
+        self.hop(move |inner| {
+            // Between the look at the catalog and that at the blob a purge may come: look again.
+            let mut image = find(&*inner.catalog, &actor, &target, ImageState::Listed)?;
+            let mut blob = inner.blobs.open(image.hash);
+            if matches!(blob, Ok(None)) {
+                image = find(&*inner.catalog, &actor, &target, ImageState::Listed)?;
+                blob = inner.blobs.open(image.hash);
+            }
+            let id = image.record.id;
+            match blob {
+                Ok(Some(blob)) if blob.size_bytes() == image.size_bytes => {
+                    Ok((image.record, Content { blob }))
+                }
+                Ok(Some(blob)) => Err(faults::internal(&format!(
+                    "blob {} of image {id} has {} bytes instead of {}",
+                    image.hash,
+                    blob.size_bytes(),
+                    image.size_bytes
+                ))),
+                Ok(None) => {
+                    Err(faults::internal(&format!("blob {} of image {id} is missing", image.hash)))
+                }
+                Err(error) => Err(faults::internal(&format!(
+                    "cannot open blob {} of image {id}: {error}",
+                    image.hash
+                ))),
+            }
+        })
+        .await
+    }
+}
+
+impl Content {
+    /// Bytes of it.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.blob.size_bytes()
+    }
+
+    /// At most `len` bytes from `offset`, fewer only at the end, behind `head` zero bytes: room for
+    /// a header before them.
+    ///
+    /// # Errors
+    /// `internal` where the disk fails.
+    pub async fn read(&self, offset: u64, len: usize, head: usize) -> Result<BytesMut, Refusal> {
+        let left = usize::try_from(self.size().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let len = len.min(left);
+        let blob = self.blob.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut message = BytesMut::zeroed(head + len);
+            blob.read_exact_at(&mut message[head..], offset).map(|()| message)
+        });
+        match read.await {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(error)) => Err(faults::internal(&format!("cannot read a blob: {error}"))),
+            Err(error) => Err(faults::internal(&error)),
+        }
+    }
+}

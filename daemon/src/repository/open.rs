@@ -1,0 +1,188 @@
+//! Opening a repository: in the order in which nothing is touched before everything below it is
+//! known to be sound. Called once for each repository, by who starts the server.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Semaphore, watch};
+
+use super::blobs::BlobStore;
+use super::blobs::files::FileBlobs;
+use super::catalog::sqlite::{SqliteCatalog, SqliteOpenError, SqliteOptions};
+use super::catalog::{Catalog, CatalogError, PersonKind};
+use super::commit::{Committer, Sweep};
+use super::durable::{self, SyncPoint};
+use super::lock::{Before, Lock};
+use super::pins::Pins;
+use super::queue::Queue;
+use super::staging::{Room, Staging};
+use super::{Actor, Inner, Repository, Role, SWEEP_AT_OPEN, SYNCS_IN_FLIGHT, Settings};
+
+/// Why a repository cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("cannot open the repository `{}`: another imgrepod has it open", data.display())]
+    InUse {
+        /// The directory.
+        data: PathBuf,
+    },
+    /// There are contents, and nothing says whose.
+    #[error(
+        "cannot open the repository `{}`: it has contents but no catalog.db; bring that file back \
+         from a backup, nothing was changed",
+        data.display()
+    )]
+    CatalogMissing {
+        /// The directory.
+        data: PathBuf,
+    },
+    /// The catalog's file cannot be used.
+    #[error(transparent)]
+    Catalog(#[from] SqliteOpenError),
+    /// The catalog cannot be read or written.
+    #[error("cannot open the repository `{}`: its catalog failed: {source}", data.display())]
+    CatalogFailed {
+        /// The directory.
+        data: PathBuf,
+        /// Why.
+        source: CatalogError,
+    },
+    /// The disk.
+    #[error("cannot open the repository `{}`: {source}", data.display())]
+    Disk {
+        /// The directory.
+        data: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Repository {
+    /// Opens the repository in a directory, or makes one there. Blocks.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing but an empty directory was made then.
+    pub fn open(settings: Settings) -> Result<Repository, OpenError> {
+        let data = settings.data.clone();
+        let disk = |source| OpenError::Disk { data: data.clone(), source };
+        let new_parents = make_directory(&data).map_err(disk)?;
+        let Some((lock, before)) = Lock::take(&data).map_err(disk)? else {
+            return Err(OpenError::InUse { data });
+        };
+        let blobs_path = data.join("blobs");
+        let catalog_path = data.join("catalog.db");
+        // A new catalog beside old contents would make all of them garbage.
+        if !catalog_path.exists() && !FileBlobs::is_empty(&blobs_path).map_err(disk)? {
+            return Err(OpenError::CatalogMissing { data });
+        }
+        let catalog = Arc::new(SqliteCatalog::open(&catalog_path, &sqlite_options())?);
+        let blobs = Arc::new(FileBlobs::open(&blobs_path).map_err(disk)?);
+        let repository = build(catalog, blobs, settings, before, Some(lock))?;
+        // After the first writes into the catalog, which make the last files of its own.
+        durable::sync_directory(SyncPoint::Layout, &data).map_err(disk)?;
+        for parent in new_parents {
+            durable::sync_directory(SyncPoint::Layout, &parent).map_err(disk)?;
+        }
+        Ok(repository)
+    }
+
+    /// A repository of these parts; the directory of the settings takes uploads in progress alone.
+    /// Blocks. The directory must be the caller's own.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn with(
+        catalog: Arc<dyn Catalog>,
+        blobs: Arc<dyn BlobStore>,
+        settings: Settings,
+    ) -> Result<Repository, OpenError> {
+        build(catalog, blobs, settings, Before { lengths_hold: false, closed_at: None }, None)
+    }
+}
+
+#[cfg(feature = "mutants")]
+fn sqlite_options() -> SqliteOptions {
+    SqliteOptions { unsynced: durable::is_skipped(SyncPoint::Catalog) }
+}
+
+#[cfg(not(feature = "mutants"))]
+fn sqlite_options() -> SqliteOptions {
+    SqliteOptions::default()
+}
+
+fn build(
+    catalog: Arc<dyn Catalog>,
+    blobs: Arc<dyn BlobStore>,
+    settings: Settings,
+    before: Before,
+    lock: Option<Lock>,
+) -> Result<Repository, OpenError> {
+    let data = settings.data.clone();
+    let disk = |source| OpenError::Disk { data: data.clone(), source };
+    let failed = |source| OpenError::CatalogFailed { data: data.clone(), source };
+
+    let newest = catalog.newest_seq().map_err(failed)?;
+    let now = jiff::Timestamp::now();
+    let person = catalog.person(PersonKind::Owner, &settings.owner, now).map_err(failed)?;
+    let owner = Actor { person, name: settings.owner.clone(), role: Role::Owner };
+    let room =
+        Room { quota_bytes: settings.staging_quota_bytes, reserve_bytes: settings.reserve_bytes };
+    let staging = data.join("staging");
+    let staging = Staging::open(&staging, before.lengths_hold, catalog.clone(), room);
+    let staging = Arc::new(staging.map_err(disk)?);
+    let pins = Arc::new(Pins::default());
+    // Only an unclean end leaves blobs without a record. Most are found before the first session;
+    // where there are very many blobs, the committer goes on looking while nobody waits.
+    let sweep = (before.closed_at != Some(newest)).then(Sweep::new);
+    let sweep = sweep.and_then(|mut sweep| {
+        (!sweep.run_for(SWEEP_AT_OPEN, &*catalog, &*blobs, &pins)).then_some(sweep)
+    });
+    let queue = Arc::new(Queue::default());
+    let (announce, announced) = watch::channel(newest);
+    let committer = Committer {
+        catalog: catalog.clone(),
+        blobs: blobs.clone(),
+        pins: pins.clone(),
+        queue: queue.clone(),
+        announced: announce,
+        sweep,
+        lock,
+        is_clean: true,
+    };
+    // Joined by `Inner::close`.
+    let committer = std::thread::Builder::new()
+        .name("committer".to_owned())
+        .spawn(move || committer.run())
+        .map_err(disk)?;
+    Ok(Repository {
+        inner: Arc::new(Inner {
+            settings,
+            owner,
+            catalog,
+            blobs,
+            staging,
+            pins,
+            queue,
+            sealing: Arc::new(Semaphore::new(SYNCS_IN_FLIGHT)),
+            announced,
+            committer: Mutex::new(Some(committer)),
+        }),
+    })
+}
+
+/// Makes the directory, for its user alone, with what is missing above it; the parents of all that
+/// is new.
+fn make_directory(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_missing = |directory: &&Path| !directory.as_os_str().is_empty() && !directory.exists();
+    let missing = data.ancestors().take_while(is_missing);
+    let parents = missing.filter_map(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
+    let parents = parents.map(Path::to_owned).collect();
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data)?;
+    Ok(parents)
+}

@@ -1,0 +1,414 @@
+//! An image on its way in: from the announcement of an upload to the proposal of its record.
+//!
+//! The bytes go to staging, the last of them also through hash, probe and place, all in one visit
+//! to the blocking pool; the record goes to the committer only when the blob is durable. Called
+//! by the server, one [`Receiving`] for each upload.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use imgrepo_proto::name::shown;
+use imgrepo_proto::session::command::Upload;
+use imgrepo_proto::session::reply::UploadReply;
+use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, Refusal};
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::catalog::{Again, Change, ImageState, NewImage};
+use super::people::{Action, Actor, authorize};
+use super::picture::{self, Probe};
+use super::pins::Pin;
+use super::queue::{Answer, Queue, Work};
+use super::staging::{Claim, Key, Slot};
+use super::{Done, Inner, Repository, faults};
+
+/// An upload that takes bytes. Dropped before its end it is suspended: where a hash was announced,
+/// what came so far is kept for the next upload of the same content.
+pub struct Receiving {
+    repository: Repository,
+    slot: Arc<Slot>,
+    wanted: Wanted,
+    offset: u64,
+    answer: Answer<UploadReply>,
+    /// What became of the content once all of it was there.
+    outcome: Option<Result<Placed, Refusal>>,
+}
+
+/// An upload's announcement, checked.
+#[derive(Debug, Clone)]
+struct Wanted {
+    actor: Actor,
+    name: ImageName,
+    size_bytes: u64,
+    hash: Option<BlobHash>,
+    taken_at: Option<String>,
+    again: Again,
+}
+
+/// What is to be done about an announcement.
+enum Decision {
+    Stored(Box<ImageRecord>),
+    Restore(ImageId),
+    Wait(CancellationToken),
+    Receive(Arc<Slot>, u64),
+}
+
+/// A blob in its place that no record may have yet: removed again unless it is kept.
+struct Placed {
+    hash: BlobHash,
+    probe: Probe,
+    slot: Arc<Slot>,
+    pin: Option<Pin>,
+    queue: Arc<Queue>,
+    is_kept: bool,
+}
+
+impl Repository {
+    /// Begins an upload. None: `done` was called, or will be when the catalog has answered
+    /// (refused, a duplicate, brought back from the trash).
+    pub async fn begin(
+        &self,
+        actor: &Actor,
+        upload: Upload,
+        again: Again,
+        done: Done<UploadReply>,
+    ) -> Option<Receiving> {
+        let mut answer = Answer::new(done);
+        let wanted = match check(actor, &upload, again, self.inner.settings.max_image_bytes) {
+            Ok(wanted) => wanted,
+            Err(refusal) => {
+                answer.give(Err(refusal));
+                return None;
+            }
+        };
+        loop {
+            let question = wanted.clone();
+            let decision = self.hop(move |inner| decide(inner, &question)).await;
+            match decision {
+                Ok(Decision::Receive(slot, offset)) => {
+                    let repository = self.clone();
+                    return Some(Receiving {
+                        repository,
+                        slot,
+                        wanted,
+                        offset,
+                        answer,
+                        outcome: None,
+                    });
+                }
+                Ok(Decision::Stored(image)) => {
+                    answer.give(Ok(UploadReply { image: *image, duplicate: true }));
+                    return None;
+                }
+                Ok(Decision::Wait(ended)) => ended.cancelled().await,
+                // Whether it still is in the trash, the commit decides: if not, ask again.
+                Ok(Decision::Restore(id)) => answer = self.bring_back(&wanted, id, answer).await?,
+                Err(refusal) => {
+                    answer.give(Err(faults::of_upload(refusal, &wanted.name)));
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Restores an image in place of an upload; gives the answer back where it is not in the trash
+    /// any more.
+    async fn bring_back(
+        &self,
+        wanted: &Wanted,
+        id: ImageId,
+        answer: Answer<UploadReply>,
+    ) -> Option<Answer<UploadReply>> {
+        let (give_back, given_back) = oneshot::channel();
+        let name = wanted.name.clone();
+        self.inner.queue.push(Work::Propose {
+            by: wanted.actor.person,
+            make: Box::new(move |_| Ok(Change::Restore(id))),
+            then: Box::new(move |outcome| match outcome {
+                Ok(committed) => {
+                    answer.give(Ok(UploadReply { image: committed.image, duplicate: true }));
+                }
+                Err(refusal)
+                    if matches!(refusal.code, ErrorCode::Conflict | ErrorCode::NotFound) =>
+                {
+                    // Where nobody waits any more, the answer says so as it goes.
+                    let _ = give_back.send(answer);
+                }
+                Err(refusal) => answer.give(Err(faults::of_upload(refusal, &name))),
+            }),
+        });
+        given_back.await.ok()
+    }
+}
+
+fn check(
+    actor: &Actor,
+    upload: &Upload,
+    again: Again,
+    max_image_bytes: u64,
+) -> Result<Wanted, Refusal> {
+    let refusal = |code, why: String| {
+        Refusal::new(code, format!("cannot store `{}`: {why}", shown(&upload.name)))
+    };
+    let name = ImageName::parse(&upload.name)
+        .map_err(|error| refusal(ErrorCode::BadName, error.to_string()))?;
+    authorize(actor, Action::Upload, None, &"images")?;
+    if upload.size == 0 {
+        return Err(refusal(ErrorCode::NotAnImage, "it is empty".to_owned()));
+    }
+    if upload.size > max_image_bytes {
+        let why = format!("it has {} bytes, the limit is {max_image_bytes}", upload.size);
+        return Err(refusal(ErrorCode::TooLarge, why));
+    }
+    if let Some(taken_at) = upload.taken_at.as_deref()
+        && !is_time(taken_at)
+    {
+        let why = format!("`{}` is no time of RFC 3339", shown(taken_at));
+        return Err(refusal(ErrorCode::BadRequest, why));
+    }
+    let again = match again {
+        Again::Reuse if upload.unless_deleted => Again::UnlessDeleted,
+        again => again,
+    };
+    Ok(Wanted {
+        actor: actor.clone(),
+        name,
+        size_bytes: upload.size,
+        hash: upload.hash,
+        taken_at: upload.taken_at.clone(),
+        again,
+    })
+}
+
+/// RFC 3339 with an offset, or a local date and time.
+fn is_time(text: &str) -> bool {
+    // jiff takes more than that: names of zones, and offsets after local times, which it drops.
+    let is_plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | ':' | '.' | 'T' | 'Z');
+    let Some((_, time)) = text.split_once('T') else { return false };
+    text.len() <= 40
+        && text.chars().all(is_plain)
+        && if time.contains(['Z', '+', '-']) {
+            text.parse::<jiff::Timestamp>().is_ok()
+        } else {
+            text.parse::<jiff::civil::DateTime>().is_ok()
+        }
+}
+
+fn decide(inner: &Arc<Inner>, wanted: &Wanted) -> Result<Decision, Refusal> {
+    let failed = |error| faults::catalog(&error);
+    let person = wanted.actor.person;
+    if let Some(hash) = wanted.hash.filter(|_| wanted.again != Again::SameNameOnly) {
+        let unless_deleted = wanted.again == Again::UnlessDeleted;
+        let deleted = || Refusal::new(ErrorCode::Deleted, "you deleted this content here");
+        match inner.catalog.stored_by(person, hash).map_err(failed)? {
+            // Announced with another size it cannot be this content: let the bytes tell.
+            Some(stored) if stored.size_bytes != wanted.size_bytes => {}
+            Some(stored) if stored.state == ImageState::Listed => {
+                return Ok(Decision::Stored(Box::new(stored.record)));
+            }
+            Some(stored) if stored.state == ImageState::Trashed => {
+                if unless_deleted {
+                    return Err(deleted());
+                }
+                return Ok(Decision::Restore(stored.record.id));
+            }
+            _ => {
+                if unless_deleted && inner.catalog.has_tombstone(person, hash).map_err(failed)? {
+                    return Err(deleted());
+                }
+            }
+        }
+    }
+    if inner.queue.is_closed() {
+        return Err(faults::shutting_down());
+    }
+    let size_bytes = wanted.size_bytes;
+    let key = wanted.hash.map(|hash| Key { person, hash, size_bytes });
+    match inner.staging.claim(key, size_bytes) {
+        Claim::Wait(ended) => Ok(Decision::Wait(ended)),
+        Claim::Slot(slot) => {
+            let offset = slot.resume()?;
+            if !inner.staging.make_room(size_bytes.saturating_sub(offset)) {
+                return Err(faults::storage_full());
+            }
+            Ok(Decision::Receive(slot, offset))
+        }
+    }
+}
+
+/// Checks, probes and places a content that is all there.
+fn place(inner: &Arc<Inner>, slot: &Arc<Slot>, size_bytes: u64) -> Result<Placed, Refusal> {
+    let mut sealed = slot.seal()?;
+    let hash = sealed.hash;
+    let placed = picture::probe(&mut sealed.file, size_bytes)
+        .map_err(|error| faults::disk("look at a content", &error))
+        .and_then(|probe| probe.ok_or_else(faults::not_an_image))
+        .and_then(|probe| {
+            let pin = Some(inner.pins.pin(hash).ok_or_else(faults::shutting_down)?);
+            let (slot, queue) = (slot.clone(), inner.queue.clone());
+            Ok(Placed { hash, probe, slot, pin, queue, is_kept: false })
+        });
+    match placed {
+        Ok(placed) => inner
+            .blobs
+            .place(hash, &sealed.file, slot.path())
+            .map(|()| placed)
+            .map_err(|error| faults::disk("place a blob", &error)),
+        Err(refusal) => {
+            slot.drop_content();
+            Err(refusal)
+        }
+    }
+}
+
+impl Placed {
+    /// A record has it: it stays.
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        // The pin goes first: who looks at the garbage must not find it.
+        self.pin = None;
+        if !self.is_kept {
+            self.slot.drop_content();
+            self.queue.push(Work::Collect(self.hash));
+        }
+    }
+}
+
+impl Receiving {
+    /// Bytes that are held already: where the client continues.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Adds bytes at the end, in order; the new offset, which may be acknowledged.
+    ///
+    /// # Errors
+    /// `superseded`, `not_an_image` where the first bytes show it, `wrong_size`, `storage_full`,
+    /// `internal`: the upload has ended then, and [`Receiving::fail`] says so to who asked.
+    pub async fn write(&mut self, pieces: Vec<Bytes>) -> Result<u64, Refusal> {
+        let added: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        if added == 0 {
+            return Ok(self.offset);
+        }
+        let size_bytes = self.wanted.size_bytes;
+        let permit = match self.offset.saturating_add(added) >= size_bytes {
+            true => self.repository.permit().await,
+            false => None,
+        };
+        let slot = self.slot.clone();
+        let written = self.repository.hop(move |inner| {
+            let _permit = permit;
+            let offset = slot.write(&pieces)?;
+            let outcome = (offset == size_bytes).then(|| place(inner, &slot, size_bytes));
+            Ok((offset, outcome))
+        });
+        let (offset, outcome) =
+            written.await.map_err(|refusal| faults::of_upload(refusal, &self.wanted.name))?;
+        self.offset = offset;
+        self.outcome = outcome;
+        Ok(offset)
+    }
+
+    /// All bytes are there: proposes the record, or says why there can be none.
+    pub async fn finish(self) {
+        let Receiving { repository, slot, wanted, answer, outcome, .. } = self;
+        let size_bytes = wanted.size_bytes;
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            // Resumed at its very end, or cut short, which the seal refuses.
+            None => {
+                let permit = repository.permit().await;
+                repository
+                    .hop(move |inner| {
+                        let _permit = permit;
+                        place(inner, &slot, size_bytes)
+                    })
+                    .await
+            }
+        };
+        let placed = match outcome {
+            Ok(placed) => placed,
+            Err(refusal) => return answer.give(Err(faults::of_upload(refusal, &wanted.name))),
+        };
+        repository.inner.queue.push(proposal(wanted, placed, answer));
+    }
+
+    /// Ends the upload with this refusal; what came so far is kept where a hash was announced.
+    pub fn fail(self, refusal: Refusal) {
+        let Receiving { slot, answer, outcome, .. } = self;
+        // What was kept is there for the next upload before its client hears of the end of this.
+        drop((slot, outcome));
+        answer.give(Err(refusal));
+    }
+
+    /// Resolves when a newer upload of the same content by the same person took this one over.
+    pub fn superseded(&self) -> WaitForCancellationFutureOwned {
+        self.slot.superseded.clone().cancelled_owned()
+    }
+}
+
+fn proposal(wanted: Wanted, placed: Placed, answer: Answer<UploadReply>) -> Work {
+    let Wanted { actor, name, size_bytes, taken_at, again, .. } = wanted;
+    let probe = &placed.probe;
+    let image = NewImage {
+        person: actor.person,
+        name: name.clone(),
+        hash: placed.hash,
+        size_bytes,
+        media_type: probe.media_type.to_owned(),
+        width: probe.width,
+        height: probe.height,
+        taken_at: taken_at.or_else(|| probe.taken_at.clone()),
+        again,
+    };
+    Work::Propose {
+        by: actor.person,
+        make: Box::new(move |_| Ok(Change::Store(image))),
+        then: Box::new(move |outcome| match outcome {
+            Ok(committed) => {
+                placed.keep();
+                let duplicate = committed.duplicate;
+                answer.give(Ok(UploadReply { image: committed.image, duplicate }));
+            }
+            Err(refusal) => {
+                drop(placed);
+                answer.give(Err(faults::of_upload(refusal, &name)));
+            }
+        }),
+    }
+}
+
+impl Repository {
+    /// Leave to sync a content. None would mean that the semaphore was closed, which nobody does.
+    async fn permit(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        self.inner.sealing.clone().acquire_owned().await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_or_local() {
+        for time in [
+            "2021-07-04T18:30:00Z",
+            "2021-07-04T18:30:00+02:00",
+            "2021-07-04T18:30:00.25-03:30",
+            "2021-07-04T18:30:00",
+        ] {
+            assert!(is_time(time), "{time}");
+        }
+        for text in ["", "T", "yesterday", "2021-07-04", "2021-13-04T18:30:00Z", "20:00"] {
+            assert!(!is_time(text), "{text}");
+        }
+        assert!(!is_time("2021-07-04T18:30:00+02:00[Europe/Lisbon]"));
+        assert!(!is_time(&format!("2021-07-04T18:30:00.{}Z", "0".repeat(60))));
+    }
+}
