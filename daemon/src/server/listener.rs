@@ -1,0 +1,138 @@
+//! The accept loop and the way of a connection up to its session: a place is free, the socket is
+//! set up, the HTTP request is answered, the link is opened. Owns every session's task.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::http::{self, Dialect};
+use super::v1::{self, Gate};
+use super::{Context, v2};
+use crate::link::{self, Origin, Watched};
+
+/// What the kernel may hold unsent: one data message of ours and a little, so that a reply waits
+/// behind no more than that on a slow link.
+const UNSENT_BYTES: u32 = 128 * 1024;
+
+/// How long to leave off after the system had no socket to give (such as too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until the server stops, then waits for every session to end.
+pub(super) async fn serve(
+    listener: TcpListener,
+    mut door: mpsc::Receiver<DuplexStream>,
+    context: Arc<Context>,
+) {
+    let places = Arc::new(Semaphore::new(context.settings.max_sessions as usize));
+    let mut sessions = JoinSet::new();
+    loop {
+        // Dropping any branch is safe: accepting, joining, receiving from a channel and waiting for
+        // the word to stop lose nothing when they are asked again.
+        tokio::select! {
+            biased;
+            () = context.registry.stopping() => break,
+            Some(ended) = sessions.join_next() => log_panic(ended),
+            Some(stream) = door.recv() => {
+                sessions.spawn(local(stream, context.clone()));
+            }
+            accepted = accept(&listener, &places) => match accepted {
+                Ok((stream, place)) => {
+                    sessions.spawn(remote(stream, place, context.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while let Some(ended) = sessions.join_next().await {
+        log_panic(ended);
+    }
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a session ended by a fault of this program");
+    }
+}
+
+/// The next connection, once there is a place for it: what waits, waits in the kernel.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+async fn remote(stream: TcpStream, place: OwnedSemaphorePermit, context: Arc<Context>) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    if let Err(error) = set_up(&stream) {
+        tracing::debug!(%error, %peer, "cannot set up a connection");
+        return;
+    }
+    let settings = &context.settings;
+    let handshake =
+        http::handshake(stream, settings.public_host.as_deref(), settings.timeouts.handshake);
+    // Dropping either is safe: a connection without a session has nothing to lose.
+    let upgraded = tokio::select! {
+        biased;
+        () = context.registry.stopping() => return,
+        upgraded = handshake => upgraded,
+    };
+    let Some((stream, dialect)) = upgraded else { return };
+    let origin = Origin::Tcp(peer);
+    match dialect {
+        Dialect::V2 => session_v2(stream, origin, context).await,
+        Dialect::V1 => session_v1(stream, origin, context).await,
+    }
+    drop(place);
+}
+
+async fn local(stream: DuplexStream, context: Arc<Context>) {
+    session_v2(stream, Origin::Local, context).await;
+}
+
+fn set_up(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    Ok(())
+}
+
+async fn session_v2<S>(stream: S, origin: Origin, context: Arc<Context>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let settings = context.link_settings_v2();
+    let (stream, activity) = Watched::new(stream);
+    let socket =
+        WebSocketStream::from_raw_socket(stream, Role::Server, Some(settings.websocket())).await;
+    let (outbox, inbox) = link::open(socket, activity, settings);
+    v2::run(outbox, inbox, origin, context).await;
+}
+
+async fn session_v1<S>(stream: S, origin: Origin, context: Arc<Context>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let settings = context.link_settings_v1();
+    let (stream, activity) = Watched::new(stream);
+    let (stream, gate) = Gate::new(stream);
+    let socket =
+        WebSocketStream::from_raw_socket(stream, Role::Server, Some(settings.websocket())).await;
+    let (outbox, inbox) = link::open(socket, activity, settings);
+    v1::run(outbox, inbox, gate, origin, context).await;
+}

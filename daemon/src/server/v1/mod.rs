@@ -1,0 +1,239 @@
+//! A v1 session: the classic dialect, one command at a time, for the old system's programs.
+//!
+//! [`run`] is the reader. A command, or the sending of new events, is one future that owns all it
+//! needs; while it goes on, the reader keeps reading, so that pings are answered and a closed
+//! session is noticed, and keeps a few commands for later. So nothing ever comes between the
+//! messages of a download. Contents come in through the [`Gate`], which holds them to what was
+//! announced, and go out in parts of one message, so that neither needs memory for what is not due.
+
+mod command;
+mod gate;
+mod texts;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use imgrepo_proto::session::v1::{Command, Reply};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
+
+use super::Context;
+use crate::link::{Inbox, Incoming, Origin, Outbox};
+use crate::repository::{Actor, Receiving};
+pub(super) use gate::{Gate, Keeper};
+
+/// Commands that are kept while one is carried out. Old programs send one at a time.
+const MAX_WAITING: usize = 8;
+
+/// What a command needs.
+#[derive(Clone)]
+struct Scene {
+    context: Arc<Context>,
+    outbox: Outbox,
+    actor: Actor,
+}
+
+/// An upload that was told READY.
+struct Expected {
+    size: u64,
+    receiving: Receiving,
+    /// Its share of the budget for contents in memory.
+    share: OwnedSemaphorePermit,
+    /// Comes when the reply to it was given.
+    told: oneshot::Receiver<()>,
+}
+
+/// What a finished future leaves to the reader.
+enum Left {
+    Nothing,
+    Person(Actor),
+    Expects(Box<Expected>),
+    Heard(Seq),
+    Over,
+}
+
+type Act = Pin<Box<dyn Future<Output = Left> + Send>>;
+
+struct Session {
+    scene: Scene,
+    keeper: Keeper,
+    act: Option<Act>,
+    waiting: VecDeque<Result<Command, String>>,
+    expected: Option<Box<Expected>>,
+    announced: watch::Receiver<Seq>,
+    heard: Seq,
+    closing: bool,
+}
+
+/// Serves a session until it is over.
+pub(super) async fn run(
+    outbox: Outbox,
+    inbox: Inbox,
+    keeper: Keeper,
+    origin: Origin,
+    context: Arc<Context>,
+) {
+    let _entry = context.registry.enter();
+    let announced = context.repository.announced();
+    let heard = *announced.borrow();
+    let admitted = context.admits_guests(origin);
+    let actor = match context.repository.guest(&PersonName::anon()).await {
+        Ok(actor) if admitted => Ok(actor),
+        Ok(_) => Err((texts::GUESTS_DENIED.to_owned(), 1008)),
+        Err(refusal) => Err((texts::refused("anon", &refusal), 1011)),
+    };
+    let actor = match actor {
+        Ok(actor) => actor,
+        Err((message, code)) => return turn_away(outbox, inbox, message, code).await,
+    };
+    let session = Session {
+        scene: Scene { context, outbox, actor },
+        keeper,
+        act: None,
+        waiting: VecDeque::new(),
+        expected: None,
+        announced,
+        heard,
+        closing: false,
+    };
+    session.serve(inbox).await;
+}
+
+/// One ERROR with a text for people, and the close.
+async fn turn_away(outbox: Outbox, mut inbox: Inbox, message: String, code: u16) {
+    outbox.push(Reply::Error(message).encode());
+    outbox.close(code, "not admitted");
+    while inbox.next().await.is_ok() {}
+    inbox.finish().await;
+}
+
+impl Session {
+    async fn serve(mut self, mut inbox: Inbox) {
+        let context = self.scene.context.clone();
+        let mut stopping = pin!(context.registry.stopping());
+        let end = loop {
+            if self.act.is_none() && !self.closing {
+                self.next_act();
+            }
+            let idle = self.act.is_none() && !self.closing;
+            let room = self.waiting.len() < MAX_WAITING;
+            // Dropping any branch is safe: the act stays in its place and goes on in the next round,
+            // the next message stays in the socket, a change stays to be seen.
+            tokio::select! {
+                biased;
+                () = &mut stopping, if !self.closing => {
+                    // Before the close, since an old program shows it to its user.
+                    if self.expected.is_some() {
+                        self.say(Reply::Error(texts::STOPPING.to_owned()));
+                    }
+                    self.close(1001, "the server stops");
+                }
+                left = act(&mut self.act) => {
+                    self.act = None;
+                    self.take_up(left);
+                }
+                incoming = inbox.next(), if room || self.closing => match incoming {
+                    Ok(_) if self.closing => {}
+                    Ok(Incoming::Text(text)) => self.text(text.as_str()),
+                    Ok(Incoming::Data(content)) => self.content(content),
+                    Err(end) => break end,
+                },
+                changed = self.announced.changed(), if idle => {
+                    if changed.is_err() {
+                        self.close(1001, "the server stops");
+                    }
+                }
+            }
+        };
+        tracing::debug!(reason = %end, "a v1 session ended");
+        // An act under way is given up: an upload whose content is being stored is either committed
+        // by the repository or not, and nobody is there to be told.
+        inbox.finish().await;
+    }
+
+    fn say(&self, reply: Reply) {
+        self.scene.outbox.push(reply.encode());
+    }
+
+    fn close(&mut self, code: u16, reason: &str) {
+        self.closing = true;
+        self.expected = None;
+        self.act = None;
+        self.scene.outbox.close(code, reason);
+    }
+
+    fn text(&mut self, text: &str) {
+        if let Some(expected) = self.expected.take() {
+            self.keeper.allow(0);
+            let refusal = Refusal::new(ErrorCode::Cancelled, "a text came instead of the content");
+            return expected.receiving.fail(refusal);
+        }
+        let command = Command::decode(text).map_err(|error| error.to_string());
+        self.waiting.push_back(command);
+    }
+
+    /// A binary message. One that was not announced is empty by now and ignored.
+    fn content(&mut self, content: Bytes) {
+        let Some(expected) = self.expected.take() else { return };
+        self.keeper.allow(0);
+        let claimed = self.keeper.claimed();
+        if claimed != expected.size || content.len() as u64 != claimed {
+            let refusal = Refusal::new(ErrorCode::WrongSize, "another size came than announced");
+            return expected.receiving.fail(refusal);
+        }
+        self.act = Some(Box::pin(command::store(*expected, content)));
+    }
+
+    /// The next thing to do, if there is one.
+    fn next_act(&mut self) {
+        // While a content is due no other command is carried out; events go on.
+        let command = match self.expected {
+            Some(_) => None,
+            None => self.waiting.pop_front(),
+        };
+        let scene = self.scene.clone();
+        self.act = match command {
+            Some(Ok(Command::Disconnect)) => {
+                self.say(Reply::Bye(texts::GOODBYE.to_owned()));
+                return self.close(1000, "goodbye");
+            }
+            Some(Ok(command)) => Some(Box::pin(command::carry_out(scene, command))),
+            Some(Err(reason)) => {
+                let reply = Reply::Error(texts::bad_command(&reason));
+                Some(Box::pin(command::say_in_order(scene, reply)))
+            }
+            None => {
+                let newest = *self.announced.borrow_and_update();
+                let behind = self.heard < newest;
+                behind.then(|| -> Act { Box::pin(command::tell(scene, self.heard, newest)) })
+            }
+        };
+    }
+
+    fn take_up(&mut self, left: Left) {
+        match left {
+            Left::Nothing => {}
+            Left::Person(actor) => self.scene.actor = actor,
+            Left::Expects(expected) => {
+                // First the gate, then the word: the content may come at once.
+                self.keeper.allow(expected.size);
+                self.expected = Some(expected);
+                self.say(Reply::Ready);
+            }
+            Left::Heard(seq) => self.heard = seq,
+            Left::Over => self.close(1011, "a fault of the server"),
+        }
+    }
+}
+
+/// The end of the act under way; never, where there is none.
+async fn act(act: &mut Option<Act>) -> Left {
+    match act {
+        Some(act) => act.await,
+        None => std::future::pending().await,
+    }
+}

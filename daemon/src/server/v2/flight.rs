@@ -1,0 +1,105 @@
+//! One request under way: the right to its one final reply, and to the interim ones before it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use imgrepo_proto::session::reply::encode_success;
+use imgrepo_proto::session::{RequestId, ServerMessage};
+use imgrepo_proto::{ErrorCode, Refusal};
+
+use super::requests::Requests;
+use crate::link::Outbox;
+use crate::repository::{Done, Repository};
+use crate::server::Context;
+
+/// Pages that are made at once in a session. Each has 256 KiB at most, so what waits for a slow peer
+/// stays within the session's 1 MiB beyond its windows, with the 512 KiB that the link queues.
+const PAGES_AT_ONCE: usize = 2;
+
+/// What all requests of a session share.
+pub(super) struct Common {
+    pub(super) outbox: Outbox,
+    pub(super) context: Arc<Context>,
+    pub(super) requests: Requests,
+    pub(super) pages: Semaphore,
+}
+
+impl Common {
+    pub(super) fn new(outbox: Outbox, context: Arc<Context>) -> Self {
+        let requests = Requests::new(context.settings.limits.max_requests);
+        Common { outbox, context, requests, pages: Semaphore::new(PAGES_AT_ONCE) }
+    }
+}
+
+/// A request under way.
+#[derive(Clone)]
+pub(super) struct Flight {
+    id: RequestId,
+    common: Arc<Common>,
+}
+
+impl Flight {
+    pub(super) fn new(id: RequestId, common: Arc<Common>) -> Self {
+        Flight { id, common }
+    }
+
+    pub(super) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    pub(super) fn common(&self) -> &Common {
+        &self.common
+    }
+
+    pub(super) fn repository(&self) -> &Repository {
+        &self.common.context.repository
+    }
+
+    /// The final reply, at once: for replies whose size is that of a record.
+    pub(super) fn reply<T: Serialize>(&self, outcome: Result<T, Refusal>) {
+        // First the place, then the reply: who has the reply may use the place.
+        if self.common.requests.close(self.id) {
+            self.common.outbox.push(self.encode(outcome));
+        }
+    }
+
+    /// The final reply when the link has room for it: for pages.
+    pub(super) async fn reply_page(&self, text: String) {
+        if self.common.requests.close(self.id) {
+            // The link is over: nobody is there to be told.
+            let _ = self.common.outbox.send(text).await;
+        }
+    }
+
+    /// The final reply behind the data that was queued before it.
+    pub(super) async fn reply_in_order<T: Serialize>(&self, data: T) {
+        let text = || self.common.requests.close(self.id).then(|| self.encode(Ok(data)));
+        // As in `reply_page`.
+        let _ = self.common.outbox.in_order(text).await;
+    }
+
+    /// The final reply as what the repository calls once it has committed or refused.
+    pub(super) fn done<T: Serialize + 'static>(&self) -> Done<T> {
+        let flight = self.clone();
+        Box::new(move |outcome| flight.reply(outcome))
+    }
+
+    /// A READY or ACK.
+    pub(super) fn interim(&self, message: &ServerMessage) {
+        self.common.outbox.push(message.encode());
+    }
+
+    pub(super) fn encode<T: Serialize>(&self, outcome: Result<T, Refusal>) -> String {
+        match outcome {
+            Ok(data) => encode_success(self.id, &data),
+            Err(refusal) => {
+                if refusal.code == ErrorCode::Internal {
+                    tracing::error!(reason = %refusal.message, "a request failed");
+                }
+                ServerMessage::Error { id: Some(self.id), refusal }.encode()
+            }
+        }
+    }
+}

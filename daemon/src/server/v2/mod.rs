@@ -1,0 +1,245 @@
+//! A v2 session: many requests at once over one link, by number.
+//!
+//! [`run`] is the reader: it takes message after message, never waits for a disk or for the peer,
+//! and hands each request to a task of its own (reads, uploads, downloads) or to the repository
+//! (changes). It owns those tasks. A [`Flight`] is a request's right to its final reply. One file for
+//! each family of commands; what is allowed is the repository's to say.
+
+mod auth;
+mod change;
+mod download;
+mod events;
+mod flight;
+mod intake;
+mod read;
+mod requests;
+mod upload;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use imgrepo_proto::name::shown;
+use imgrepo_proto::session::command::{BadRequest, Cancel};
+use imgrepo_proto::session::{Command, DataHeader, Request, RequestId, ServerMessage};
+use imgrepo_proto::{ErrorCode, Refusal};
+
+use super::Context;
+use crate::link::window::SharedWindow;
+use crate::link::{Inbox, Incoming, Origin, Outbox};
+use crate::repository::Actor;
+use flight::{Common, Flight};
+use intake::{Intake, SessionIntake};
+use requests::{Admission, Cancelled, Flow};
+
+/// What the session's reader owns.
+struct Session {
+    common: Arc<Common>,
+    origin: Origin,
+    actor: Option<Actor>,
+    tasks: JoinSet<()>,
+    intake: SessionIntake,
+    downloads: SharedWindow,
+    /// The close is queued: what comes now is not for us any more.
+    closing: bool,
+}
+
+/// Serves a session until it is over.
+pub(super) async fn run(outbox: Outbox, mut inbox: Inbox, origin: Origin, context: Arc<Context>) {
+    let _entry = context.registry.enter();
+    let limits = context.settings.limits;
+    let mut session = Session {
+        common: Arc::new(Common::new(outbox, context.clone())),
+        origin,
+        actor: None,
+        tasks: JoinSet::new(),
+        intake: SessionIntake::new(limits.session_window),
+        downloads: SharedWindow::new(limits.session_window),
+        closing: false,
+    };
+    let auth_due = Instant::now() + context.settings.timeouts.auth;
+    let mut stopping = pin!(context.registry.stopping());
+    let end = loop {
+        let waits_for_auth = session.actor.is_none() && !session.closing;
+        // Dropping any branch is safe: the next message and ended tasks stay where they are, and
+        // the two others are points in time.
+        tokio::select! {
+            biased;
+            () = &mut stopping, if !session.closing => session.close(1001, "the server stops"),
+            Some(ended) = session.tasks.join_next() => {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    tracing::error!("a request ended by a fault of this program");
+                    session.close(1011, "a fault of the server");
+                }
+            }
+            incoming = inbox.next() => match incoming {
+                Ok(_) if session.closing => {}
+                Ok(Incoming::Text(text)) => session.text(text.as_str()).await,
+                Ok(Incoming::Data(message)) => session.data(message),
+                Err(end) => break end,
+            },
+            () = tokio::time::sleep_until(auth_due), if waits_for_auth => {
+                session.close(1008, "AUTH did not come in time");
+            }
+        }
+    };
+    tracing::debug!(reason = %end, "a session ended");
+    // What is being committed comes to its end; everything else is given up.
+    session.common.requests.give_up_all();
+    session.common.outbox.abort("the session is over");
+    while session.tasks.join_next().await.is_some() {}
+    inbox.finish().await;
+}
+
+impl Session {
+    fn close(&mut self, code: u16, reason: &str) {
+        self.closing = true;
+        self.common.requests.give_up_all();
+        self.common.outbox.close(code, reason);
+    }
+
+    /// An ERROR about a message that is no request, or about no request in particular.
+    fn complain(&self, id: Option<RequestId>, refusal: Refusal) {
+        self.common.outbox.push(ServerMessage::Error { id, refusal }.encode());
+    }
+
+    async fn text(&mut self, text: &str) {
+        let (id, command) = match Request::decode(text) {
+            Ok(Request { id, command: Command::Ack(offset) }) => return self.ack(id, offset),
+            Ok(Request { id, command }) => (id, Ok(command)),
+            Err(BadRequest { id: Some(id), refusal }) => (id, Err(refusal)),
+            Err(BadRequest { id: None, refusal }) => return self.complain(None, refusal),
+        };
+        let again = |what| {
+            let message = format!("the id {id} {what}; ids rise with every request");
+            Refusal::new(ErrorCode::BadRequest, message)
+        };
+        match self.common.requests.admit(id) {
+            Admission::New => {}
+            Admission::Used => return self.complain(Some(id), again("was used before")),
+            // With its id it would be taken for the reply to the request that is under way.
+            Admission::UnderWay => return self.complain(None, again("is under way")),
+        }
+        match (command, self.actor.clone()) {
+            (Err(refusal), _) => self.complain(Some(id), refusal),
+            (Ok(Command::Auth(auth)), actor) => self.auth(id, auth, actor).await,
+            (Ok(_), None) => {
+                let message = "say who you are first, with AUTH";
+                self.complain(Some(id), Refusal::new(ErrorCode::Unauthenticated, message));
+            }
+            (Ok(Command::Disconnect), _) => {
+                let message = "goodbye".to_owned();
+                self.common.outbox.push(ServerMessage::Bye { id, message }.encode());
+                self.close(1000, "goodbye");
+            }
+            (Ok(Command::Cancel(Cancel { request })), _) => self.cancel(id, request),
+            (Ok(command), Some(actor)) => self.request(id, command, actor),
+        }
+    }
+
+    /// Starts a request that takes one of the session's places.
+    fn request(&mut self, id: RequestId, command: Command, actor: Actor) {
+        let window = self.common.context.settings.limits.window;
+        let flow = match &command {
+            Command::Upload(upload) => {
+                Flow::In(Arc::new(Intake::new(upload.size, window, self.intake.clone())))
+            }
+            Command::Download(download) => {
+                Flow::Out(download::flow(download.offset, window, &self.downloads))
+            }
+            _ => Flow::None,
+        };
+        if !self.common.requests.open(id, flow.clone()) {
+            let most = self.common.context.settings.limits.max_requests;
+            let message = format!("{most} requests are under way, the server takes no more");
+            return self.complain(Some(id), Refusal::new(ErrorCode::Busy, message));
+        }
+        let flight = Flight::new(id, self.common.clone());
+        let task = match (command, flow) {
+            (Command::Upload(upload), Flow::In(intake)) => {
+                self.tasks.spawn(upload::run(flight, intake, actor, upload))
+            }
+            (Command::Download(download), Flow::Out(flow)) => {
+                self.tasks.spawn(download::run(flight, flow, actor, download))
+            }
+            (Command::List(list), _) => self.tasks.spawn(read::list(flight, actor, list)),
+            (Command::Info(target), _) => self.tasks.spawn(read::info(flight, actor, target)),
+            (Command::Have(have), _) => self.tasks.spawn(read::have(flight, actor, have)),
+            (Command::Events(events), _) => self.tasks.spawn(read::events(flight, events)),
+            (command, _) => return change::hand_over(flight, &actor, command),
+        };
+        self.common.requests.carried_out_by(id, task);
+    }
+
+    fn cancel(&self, id: RequestId, request: RequestId) {
+        match self.common.requests.give_up(request) {
+            Cancelled::Unknown => {
+                let message = format!("cannot give up request {request}: there was none");
+                return self.complain(Some(id), Refusal::new(ErrorCode::NotFound, message));
+            }
+            Cancelled::Now => {
+                let refusal = Refusal::new(ErrorCode::Cancelled, "the request was given up");
+                self.complain(Some(request), refusal);
+            }
+            Cancelled::TooLate => {}
+        }
+        self.common.outbox.push(imgrepo_proto::session::reply::encode_success(id, &Nothing {}));
+    }
+
+    /// A data message. Bytes for a request that has ended are on their way rightly and are dropped;
+    /// for one that never was, or that takes none, there is an ERROR without id: it is no reply.
+    fn data(&mut self, message: Bytes) {
+        let bad = |message: String| Refusal::new(ErrorCode::BadRequest, message);
+        let (header, bytes) = match DataHeader::decode(message) {
+            Ok(split) => split,
+            Err(error) => return self.complain(None, bad(error.to_string())),
+        };
+        let id = header.id;
+        match self.common.requests.flow(id) {
+            Ok(None) => {}
+            Ok(Some(Flow::In(intake))) => {
+                if let Err(refusal) = intake.put(header.offset, bytes) {
+                    self.refuse(id, refusal);
+                }
+            }
+            Ok(Some(_)) => self.complain(None, bad(format!("the request {id} takes no data"))),
+            Err(()) => self.complain(None, bad(format!("there was no request {id}"))),
+        }
+    }
+
+    fn ack(&mut self, id: RequestId, offset: u64) {
+        let bad = |message: String| Refusal::new(ErrorCode::BadRequest, message);
+        match self.common.requests.flow(id) {
+            Ok(None) => {}
+            Ok(Some(Flow::Out(flow))) => {
+                if let Err(error) = flow.acked(offset) {
+                    self.refuse(id, bad(error.to_string()));
+                }
+            }
+            Ok(Some(_)) => self.complain(None, bad(format!("the request {id} sends no data"))),
+            Err(()) => self.complain(None, bad(format!("there was no request {id}"))),
+        }
+    }
+
+    /// Ends a request whose client broke its rules, unless it is past that.
+    fn refuse(&self, id: RequestId, refusal: Refusal) {
+        if self.common.requests.give_up(id) == Cancelled::Now {
+            self.complain(Some(id), refusal);
+        }
+    }
+}
+
+/// `data` of a reply that has nothing to tell.
+#[derive(serde::Serialize)]
+struct Nothing {}
+
+/// For the log: a name of a peer.
+fn named(program: &imgrepo_proto::session::command::Program) -> String {
+    let mut text = shown(&program.name);
+    text.push(' ');
+    text.push_str(&shown(&program.version));
+    text.chars().take(100).collect()
+}

@@ -1,0 +1,81 @@
+//! LIST, INFO, HAVE and EVENTS: each reads in a task of its own, so none waits for another. Pages
+//! are cut to what one text message holds.
+
+use imgrepo_proto::limits::{MAX_HAVE, MAX_TEXT_BYTES};
+use imgrepo_proto::session::command::{Events, Have, List, Target};
+use imgrepo_proto::session::reply::{EventsReply, ImageReply};
+use imgrepo_proto::{ErrorCode, Refusal};
+
+use super::flight::Flight;
+use crate::repository::Actor;
+
+pub(super) async fn info(flight: Flight, actor: Actor, target: Target) {
+    let outcome = match named(&target) {
+        Ok(()) => flight.repository().info(&actor, &target).await,
+        Err(refusal) => Err(refusal),
+    };
+    flight.reply(outcome.map(|image| ImageReply { image }));
+}
+
+/// A target names something.
+pub(super) fn named(target: &Target) -> Result<(), Refusal> {
+    if target.image.is_some() || target.name.is_some() {
+        return Ok(());
+    }
+    let message = "say which image: its number as `image`, or its `name`";
+    Err(Refusal::new(ErrorCode::BadRequest, message))
+}
+
+pub(super) async fn list(flight: Flight, actor: Actor, mut list: List) {
+    let Ok(_page) = flight.common().pages.acquire().await else { return };
+    list.limit = Some(list.page_size());
+    // Each round has half as many records: a handful of rounds at most, and nearly always one.
+    let text = loop {
+        let outcome = flight.repository().list(&actor, list.clone()).await;
+        let count = outcome.as_ref().map_or(0, |page| page.images.len());
+        let text = flight.encode(outcome);
+        if text.len() <= MAX_TEXT_BYTES || count <= 1 {
+            break text;
+        }
+        list.limit = u32::try_from(count / 2).ok();
+    };
+    flight.reply_page(text).await;
+}
+
+pub(super) async fn have(flight: Flight, actor: Actor, have: Have) {
+    let Ok(_page) = flight.common().pages.acquire().await else { return };
+    let outcome = if have.hashes.len() > MAX_HAVE {
+        let message = format!("HAVE takes at most {MAX_HAVE} hashes at once");
+        Err(Refusal::new(ErrorCode::BadRequest, message))
+    } else {
+        flight.repository().have(&actor, have.hashes).await
+    };
+    let mut text = flight.encode(outcome);
+    if text.len() > MAX_TEXT_BYTES {
+        let refusal = Refusal::new(ErrorCode::BadRequest, "the reply is too long for a message")
+            .hint("ask for fewer hashes at once");
+        text = flight.encode::<()>(Err(refusal));
+    }
+    flight.reply_page(text).await;
+}
+
+pub(super) async fn events(flight: Flight, events: Events) {
+    let Ok(_page) = flight.common().pages.acquire().await else { return };
+    let outcome = flight.repository().events(events.since, events.page_size()).await;
+    let text = match outcome {
+        Ok(page) => cut_to_fit(&flight, page),
+        Err(refusal) => flight.encode::<()>(Err(refusal)),
+    };
+    flight.reply_page(text).await;
+}
+
+fn cut_to_fit(flight: &Flight, mut page: EventsReply) -> String {
+    loop {
+        let text = flight.encode(Ok(&page));
+        if text.len() <= MAX_TEXT_BYTES || page.events.len() <= 1 {
+            return text;
+        }
+        page.events.truncate(page.events.len() / 2);
+        page.next = page.events.last().and_then(|event| event.seq);
+    }
+}
