@@ -126,9 +126,9 @@ impl Session {
             tokio::select! {
                 biased;
                 () = &mut stopping, if !self.closing => {
-                    // Before the close, since an old program shows it to its user.
-                    if self.expected.is_some() {
-                        self.say(Reply::Error(texts::STOPPING.to_owned()));
+                    if let Some(expected) = self.expected.take() {
+                        let refusal = Refusal::new(ErrorCode::ShuttingDown, "the server stops");
+                        expected.receiving.fail(refusal);
                     }
                     self.close(1001, "the server stops");
                 }

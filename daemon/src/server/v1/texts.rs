@@ -9,7 +9,6 @@ pub(super) const BUSY: &str =
 pub(super) const GUESTS_DENIED: &str =
     "Erro: este repositório não aceita visitantes; é preciso ter uma conta";
 pub(super) const GOODBYE: &str = "Até logo!";
-pub(super) const STOPPING: &str = "Erro: o servidor está sendo encerrado";
 
 pub(super) fn welcome(person: &str) -> String {
     format!("Bem-vindo(a), {}!", shown(person))

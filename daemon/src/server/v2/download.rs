@@ -35,7 +35,6 @@ async fn send(
     actor: &Actor,
     download: Download,
 ) -> Result<Option<DownloadReply>, Refusal> {
-    super::read::named(&download.target)?;
     let (record, content) = flight.repository().content(actor, &download.target).await?;
     let size = content.size();
     if download.offset > size {

@@ -1,7 +1,7 @@
 //! LIST, INFO, HAVE and EVENTS: each reads in a task of its own, so none waits for another. Pages
 //! are cut to what one text message holds.
 
-use imgrepo_proto::limits::{MAX_HAVE, MAX_TEXT_BYTES};
+use imgrepo_proto::limits::MAX_TEXT_BYTES;
 use imgrepo_proto::session::command::{Events, Have, List, Target};
 use imgrepo_proto::session::reply::{EventsReply, ImageReply};
 use imgrepo_proto::{ErrorCode, Refusal};
@@ -10,20 +10,8 @@ use super::flight::Flight;
 use crate::repository::Actor;
 
 pub(super) async fn info(flight: Flight, actor: Actor, target: Target) {
-    let outcome = match named(&target) {
-        Ok(()) => flight.repository().info(&actor, &target).await,
-        Err(refusal) => Err(refusal),
-    };
+    let outcome = flight.repository().info(&actor, &target).await;
     flight.reply(outcome.map(|image| ImageReply { image }));
-}
-
-/// A target names something.
-pub(super) fn named(target: &Target) -> Result<(), Refusal> {
-    if target.image.is_some() || target.name.is_some() {
-        return Ok(());
-    }
-    let message = "say which image: its number as `image`, or its `name`";
-    Err(Refusal::new(ErrorCode::BadRequest, message))
 }
 
 pub(super) async fn list(flight: Flight, actor: Actor, mut list: List) {
@@ -44,12 +32,7 @@ pub(super) async fn list(flight: Flight, actor: Actor, mut list: List) {
 
 pub(super) async fn have(flight: Flight, actor: Actor, have: Have) {
     let Ok(_page) = flight.common().pages.acquire().await else { return };
-    let outcome = if have.hashes.len() > MAX_HAVE {
-        let message = format!("HAVE takes at most {MAX_HAVE} hashes at once");
-        Err(Refusal::new(ErrorCode::BadRequest, message))
-    } else {
-        flight.repository().have(&actor, have.hashes).await
-    };
+    let outcome = flight.repository().have(&actor, have.hashes).await;
     let mut text = flight.encode(outcome);
     if text.len() > MAX_TEXT_BYTES {
         let refusal = Refusal::new(ErrorCode::BadRequest, "the reply is too long for a message")

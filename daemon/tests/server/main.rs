@@ -1,0 +1,13 @@
+//! The server with a real repository behind it and real sockets before it, as its clients see it.
+
+// clippy.toml allows it in tests, but does not see that their helpers are part of them.
+#![allow(clippy::unwrap_used)]
+
+mod hostile;
+mod http;
+mod support;
+mod v1;
+mod v2_changes;
+mod v2_download;
+mod v2_session;
+mod v2_upload;
