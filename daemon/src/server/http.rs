@@ -85,8 +85,6 @@ pub(super) async fn handshake(
         .header_read_timeout(patience)
         .max_buf_size(HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        // One request a connection: no idle connection ever holds a place.
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     match tokio::time::timeout(patience, serving).await {
@@ -120,13 +118,19 @@ fn router(desk: Desk) -> Router {
 }
 
 async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Response {
-    match admit(request.uri(), request.headers(), desk.public_host.as_deref()) {
+    let mut response = match admit(request.uri(), request.headers(), desk.public_host.as_deref()) {
         Ok(()) => next.run(request).await,
         Err(denied) => {
             tracing::info!(reason = %denied.text, "refused a request");
             denied.into_response()
         }
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // One request a connection: no idle connection ever holds a place. (hyper's own setting
+        // for that would take the upgrade's header away.)
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
 async fn root(State(desk): State<Desk>, mut request: Request) -> Result<Response, Denied> {

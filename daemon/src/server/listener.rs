@@ -112,7 +112,7 @@ fn set_up(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-async fn session_v2<S>(stream: S, origin: Origin, context: Arc<Context>)
+pub(super) async fn session_v2<S>(stream: S, origin: Origin, context: Arc<Context>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -124,7 +124,7 @@ where
     v2::run(outbox, inbox, origin, context).await;
 }
 
-async fn session_v1<S>(stream: S, origin: Origin, context: Arc<Context>)
+pub(super) async fn session_v1<S>(stream: S, origin: Origin, context: Arc<Context>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -259,3 +259,6 @@ impl Context {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

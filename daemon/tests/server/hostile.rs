@@ -17,8 +17,8 @@ async fn who_says_nothing_is_dropped() {
     let mut half = TcpStream::connect(stage.server.address()).await.unwrap();
     half.write_all(b"GET / HTTP/1.1\r\nHost: local").await.unwrap();
     let mut silent = TcpStream::connect(stage.server.address()).await.unwrap();
-    let mut rest = Vec::new();
-    let _ = tokio::join!(half.read_to_end(&mut Vec::new()), silent.read_to_end(&mut rest));
+    let (mut told, mut rest) = (Vec::new(), Vec::new());
+    let _ = tokio::join!(half.read_to_end(&mut told), silent.read_to_end(&mut rest));
     assert_eq!(rest, b"", "it ended");
 }
 

@@ -23,18 +23,18 @@ use imgrepod::server::{Server, Settings};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server with its repository.
-pub struct Stage {
-    pub server: Server,
-    pub repository: Repository,
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    pub(crate) repository: Repository,
     _data: TempDir,
 }
 
 impl Stage {
-    pub async fn new() -> Stage {
+    pub(crate) async fn new() -> Stage {
         Stage::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Settings)) -> Stage {
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Stage {
         let data = tempfile::tempdir().unwrap();
         let owner = PersonName::parse("owner").unwrap();
         let mut keep = repository::Settings::new(data.path().join("data"), owner);
@@ -49,24 +49,24 @@ impl Stage {
     }
 
     /// A v2 session before AUTH.
-    pub async fn stranger(&self) -> Client<TcpStream> {
+    pub(crate) async fn stranger(&self) -> Client<TcpStream> {
         self.dial(Some("imgrepo.v2")).await.unwrap()
     }
 
     /// A v2 session of this person.
-    pub async fn guest(&self, user: &str) -> Client<TcpStream> {
+    pub(crate) async fn guest(&self, user: &str) -> Client<TcpStream> {
         let mut client = self.stranger().await;
         client.ok("AUTH", json!({"user": user})).await;
         client
     }
 
     /// A v1 session.
-    pub async fn old(&self) -> Client<TcpStream> {
+    pub(crate) async fn old(&self) -> Client<TcpStream> {
         self.dial(None).await.unwrap()
     }
 
     /// The owner's session.
-    pub async fn owner(&self) -> Client<tokio::io::DuplexStream> {
+    pub(crate) async fn owner(&self) -> Client<tokio::io::DuplexStream> {
         let stream = self.server.local().open();
         let config = Some(big());
         let mut client =
@@ -75,7 +75,7 @@ impl Stage {
         client
     }
 
-    pub async fn dial(&self, subprotocol: Option<&str>) -> Result<Client<TcpStream>, Error> {
+    pub(crate) async fn dial(&self, subprotocol: Option<&str>) -> Result<Client<TcpStream>, Error> {
         let address = self.server.address();
         let mut request = format!("ws://{address}/").into_client_request()?;
         if let Some(subprotocol) = subprotocol {
@@ -89,7 +89,7 @@ impl Stage {
     }
 
     /// Waits until so many sessions are open: each leaves a moment after its client.
-    pub async fn sessions(&self, count: u32) {
+    pub(crate) async fn sessions(&self, count: u32) {
         let wait = async {
             while self.server.sessions() != count {
                 tokio::task::yield_now().await;
@@ -105,7 +105,7 @@ fn big() -> WebSocketConfig {
 
 /// What a client sees.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Seen {
+pub(crate) enum Seen {
     Text(Value),
     Data { id: u32, offset: u64, bytes: Bytes },
     Whole(Bytes),
@@ -114,11 +114,11 @@ pub enum Seen {
 }
 
 /// A client.
-pub struct Client<S> {
-    pub socket: WebSocketStream<S>,
-    pub next_id: u32,
+pub(crate) struct Client<S> {
+    pub(crate) socket: WebSocketStream<S>,
+    pub(crate) next_id: u32,
     /// Binary messages are v1 contents.
-    pub old: bool,
+    pub(crate) old: bool,
     put_back: VecDeque<Seen>,
 }
 
@@ -127,29 +127,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Client { socket, next_id: 1, old: false, put_back: VecDeque::new() }
     }
 
-    pub async fn raw(&mut self, message: Message) {
+    pub(crate) async fn raw(&mut self, message: Message) {
         // What is lost on a closed session shows in what is read next.
         let _ = self.socket.send(message).await;
     }
 
-    pub async fn text(&mut self, value: Value) {
+    pub(crate) async fn text(&mut self, value: Value) {
         self.raw(Message::text(value.to_string())).await;
     }
 
     /// Sends a request; its id.
-    pub async fn send(&mut self, cmd: &str, args: Value) -> u32 {
+    pub(crate) async fn send(&mut self, cmd: &str, args: Value) -> u32 {
         let id = self.next_id;
-        self.next_id += 1;
+        self.next_id = id.wrapping_add(1);
         self.text(json!({"id": id, "cmd": cmd, "args": args})).await;
         id
     }
 
-    pub async fn data(&mut self, id: u32, offset: u64, bytes: &[u8]) {
+    pub(crate) async fn data(&mut self, id: u32, offset: u64, bytes: &[u8]) {
         self.raw(Message::Binary(DataHeader { id, offset }.message(bytes))).await;
     }
 
     /// The next message.
-    pub async fn next(&mut self) -> Seen {
+    pub(crate) async fn next(&mut self) -> Seen {
         if let Some(seen) = self.put_back.pop_front() {
             return seen;
         }
@@ -181,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The next message that `wanted` takes; the others wait for their turn.
-    pub async fn find(&mut self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+    pub(crate) async fn find(&mut self, wanted: impl Fn(&Seen) -> bool) -> Seen {
         if let Some(at) = self.put_back.iter().position(&wanted) {
             return self.put_back.remove(at).unwrap();
         }
@@ -196,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The next message of this request with one of these statuses.
-    pub async fn status(&mut self, id: u32, statuses: &[&str]) -> Value {
+    pub(crate) async fn status(&mut self, id: u32, statuses: &[&str]) -> Value {
         let seen = self
             .find(|seen| match seen {
                 Seen::Text(text) => {
@@ -210,12 +210,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The final reply of a request.
-    pub async fn reply(&mut self, id: u32) -> Value {
+    pub(crate) async fn reply(&mut self, id: u32) -> Value {
         self.status(id, &["SUCCESS", "ERROR", "BYE"]).await
     }
 
     /// A request that succeeds: its `data`.
-    pub async fn ok(&mut self, cmd: &str, args: Value) -> Value {
+    pub(crate) async fn ok(&mut self, cmd: &str, args: Value) -> Value {
         let id = self.send(cmd, args).await;
         let reply = self.reply(id).await;
         assert_eq!(reply["status"], "SUCCESS", "{cmd}: {reply}");
@@ -223,20 +223,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// A request that is refused: its code.
-    pub async fn refused(&mut self, cmd: &str, args: Value) -> String {
+    pub(crate) async fn refused(&mut self, cmd: &str, args: Value) -> String {
         let id = self.send(cmd, args).await;
         code(&self.reply(id).await)
     }
 
     /// An ERROR that belongs to no request: its code.
-    pub async fn complaint(&mut self) -> String {
+    pub(crate) async fn complaint(&mut self) -> String {
         let no_reply = |seen: &Seen| matches!(seen, Seen::Text(text) if text["status"] == "ERROR" && text.get("id").is_none());
         let Seen::Text(text) = self.find(no_reply).await else { unreachable!() };
         code(&text)
     }
 
     /// The next event: its word, its seq, the image's name.
-    pub async fn event(&mut self) -> (String, u64, String) {
+    pub(crate) async fn event(&mut self) -> (String, u64, String) {
         let event = |seen: &Seen| matches!(seen, Seen::Text(text) if text.get("event").is_some());
         let Seen::Text(event) = self.find(event).await else { unreachable!() };
         let word = event["event"].as_str().unwrap().to_owned();
@@ -245,32 +245,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Uploads a content within the windows; the final reply.
-    pub async fn upload(&mut self, name: &str, content: &[u8]) -> Value {
+    pub(crate) async fn upload(&mut self, name: &str, content: &[u8]) -> Value {
         let id = self.announce(name, content).await;
         self.pour(id, content).await
     }
 
-    pub async fn announce(&mut self, name: &str, content: &[u8]) -> u32 {
+    pub(crate) async fn announce(&mut self, name: &str, content: &[u8]) -> u32 {
         let hash = blake3::hash(content).to_string();
         self.send("UPLOAD", json!({"name": name, "size": content.len(), "hash": hash})).await
     }
 
     /// Sends the content of an announced upload from where READY says; the final reply.
-    pub async fn pour(&mut self, id: u32, content: &[u8]) -> Value {
+    pub(crate) async fn pour(&mut self, id: u32, content: &[u8]) -> Value {
         const WINDOW: u64 = 1024 * 1024;
-        let mut acked = None;
-        let mut at = 0u64;
+        let mut acked;
+        let mut at = 0;
         loop {
             let text = self.status(id, &["READY", "ACK", "SUCCESS", "ERROR"]).await;
             match text["status"].as_str().unwrap() {
                 "READY" => {
                     at = text["offset"].as_u64().unwrap();
-                    acked = Some(at);
+                    acked = at;
                 }
-                "ACK" => acked = text["offset"].as_u64(),
+                "ACK" => acked = text["offset"].as_u64().unwrap(),
                 _ => return text,
             }
-            let limit = (acked.unwrap() + WINDOW).min(content.len() as u64);
+            let limit = (acked + WINDOW).min(content.len() as u64);
             while at < limit {
                 let end = (at + 64 * 1024).min(limit);
                 self.data(id, at, &content[at as usize..end as usize]).await;
@@ -280,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Downloads with acknowledgements; the bytes and the final reply.
-    pub async fn download(&mut self, args: Value) -> (Value, Vec<u8>, Value) {
+    pub(crate) async fn download(&mut self, args: Value) -> (Value, Vec<u8>, Value) {
         let id = self.send("DOWNLOAD", args.clone()).await;
         let info = self.status(id, &["SIZE_INFO", "ERROR"]).await;
         if info["status"] == "ERROR" {
@@ -309,14 +309,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 /// The code of an ERROR.
-pub fn code(reply: &Value) -> String {
+pub(crate) fn code(reply: &Value) -> String {
     assert_eq!(reply["status"], "ERROR", "{reply}");
     assert!(!reply["message"].as_str().unwrap().is_empty());
     reply["code"].as_str().unwrap().to_owned()
 }
 
 /// A content of this many bytes that is a PNG by its header, unlike any of another seed.
-pub fn picture(bytes: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn picture(bytes: usize, seed: u64) -> Vec<u8> {
     let mut content = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x40\0\0\0\x30\x08\x02\0\0\0".to_vec();
     content.extend_from_slice(&[0xd8, 0x60, 0x6f, 0xc5]);
     assert!(bytes >= content.len() + 8, "too small to be a picture");

@@ -103,8 +103,7 @@ async fn list(scene: Scene) -> Left {
         tracing::info!(listed, "cut a v1 list to the newest entries that an old program takes");
     }
     entries.reverse();
-    let _ = scene.outbox.send(Reply::List(entries).encode()).await;
-    Left::Nothing
+    say_in_order(scene, Reply::List(entries)).await
 }
 
 async fn upload(scene: Scene, name: String, size: u64) -> Left {

@@ -64,6 +64,8 @@ struct Session {
     act: Option<Act>,
     waiting: VecDeque<Result<Command, String>>,
     expected: Option<Box<Expected>>,
+    /// A content that came as announced and is to be stored as soon as the act under way has ended.
+    arrived: Option<(Box<Expected>, Bytes)>,
     announced: watch::Receiver<Seq>,
     heard: Seq,
     closing: bool,
@@ -80,15 +82,14 @@ pub(super) async fn run(
     let _entry = context.registry.enter();
     let announced = context.repository.announced();
     let heard = *announced.borrow();
-    let admitted = context.admits_guests(origin);
+    if !context.admits_guests(origin) {
+        return turn_away(outbox, inbox, texts::GUESTS_DENIED.to_owned(), 1008).await;
+    }
     let actor = match context.repository.guest(&PersonName::anon()).await {
-        Ok(actor) if admitted => Ok(actor),
-        Ok(_) => Err((texts::GUESTS_DENIED.to_owned(), 1008)),
-        Err(refusal) => Err((texts::refused("anon", &refusal), 1011)),
-    };
-    let actor = match actor {
         Ok(actor) => actor,
-        Err((message, code)) => return turn_away(outbox, inbox, message, code).await,
+        Err(refusal) => {
+            return turn_away(outbox, inbox, texts::refused("anon", &refusal), 1011).await;
+        }
     };
     let session = Session {
         scene: Scene { context, outbox, actor },
@@ -96,6 +97,7 @@ pub(super) async fn run(
         act: None,
         waiting: VecDeque::new(),
         expected: None,
+        arrived: None,
         announced,
         heard,
         closing: false,
@@ -162,6 +164,7 @@ impl Session {
     fn close(&mut self, code: u16, reason: &str) {
         self.closing = true;
         self.expected = None;
+        self.arrived = None;
         self.act = None;
         self.scene.outbox.close(code, reason);
     }
@@ -185,11 +188,15 @@ impl Session {
             let refusal = Refusal::new(ErrorCode::WrongSize, "another size came than announced");
             return expected.receiving.fail(refusal);
         }
-        self.act = Some(Box::pin(command::store(*expected, content)));
+        self.arrived = Some((expected, content));
     }
 
     /// The next thing to do, if there is one.
     fn next_act(&mut self) {
+        if let Some((expected, content)) = self.arrived.take() {
+            self.act = Some(Box::pin(command::store(*expected, content)));
+            return;
+        }
         // While a content is due no other command is carried out; events go on.
         let command = match self.expected {
             Some(_) => None,
@@ -222,7 +229,8 @@ impl Session {
                 // First the gate, then the word: the content may come at once.
                 self.keeper.allow(expected.size);
                 self.expected = Some(expected);
-                self.say(Reply::Ready);
+                let scene = self.scene.clone();
+                self.act = Some(Box::pin(command::say_in_order(scene, Reply::Ready)));
             }
             Left::Heard(seq) => self.heard = seq,
             Left::Over => self.close(1011, "a fault of the server"),
