@@ -3,3 +3,4 @@
 pub mod link;
 pub mod repository;
 pub mod server;
+pub mod session;

@@ -30,25 +30,32 @@ pub(crate) struct Seen {
     path: PathBuf,
     contents: Contents,
     dirty: bool,
+    /// Nothing is written where something lies that could neither be read nor moved.
+    blocked: bool,
 }
 
 impl Seen {
     /// Reads the file; the text says what a person should know of what was wrong with it. Blocks.
     pub(crate) fn open(path: PathBuf) -> (Seen, Option<String>) {
         let empty = Contents { v: VERSION, seen: BTreeMap::new(), servers: BTreeMap::new() };
-        let (contents, notice) = match fs::read(&path) {
-            Ok(bytes) => match serde_json::from_slice::<Contents>(&bytes) {
-                Ok(contents) if contents.v == VERSION => (contents, None),
-                Ok(contents) => {
-                    let why = format!("it has version {}, this program reads {VERSION}", contents.v);
-                    (empty, Some(keep_aside(&path, &why)))
-                }
-                Err(error) => (empty, Some(keep_aside(&path, &error.to_string()))),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (empty, None),
-            Err(error) => (empty, Some(keep_aside(&path, &error.to_string()))),
+        let read = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice::<Contents>(&bytes)
+                .map_err(|error| error.to_string())
+                .and_then(|contents| match contents.v {
+                    VERSION => Ok(contents),
+                    v => Err(format!("it has version {v}, this program reads {VERSION}")),
+                }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(empty.clone()),
+            Err(error) => Err(error.to_string()),
         };
-        (Seen { path, contents, dirty: false }, notice)
+        let (contents, blocked, notice) = match read {
+            Ok(contents) => (contents, false, None),
+            Err(why) => {
+                let (moved, report) = keep_aside(&path, &why);
+                (empty, !moved, Some(report))
+            }
+        };
+        (Seen { path, contents, dirty: false, blocked }, notice)
     }
 
     /// The repository that this address led to, and the last event seen of it.
@@ -79,7 +86,7 @@ impl Seen {
 
     /// What is to be written, once, if anything is new.
     pub(crate) fn take_unsaved(&mut self) -> Option<Seen> {
-        std::mem::take(&mut self.dirty).then(|| self.clone())
+        (std::mem::take(&mut self.dirty) && !self.blocked).then(|| self.clone())
     }
 
     /// Replaces the file. Blocks.
@@ -97,8 +104,8 @@ impl Seen {
     }
 }
 
-/// Moves a file that cannot be used to a free name beside it.
-fn keep_aside(path: &Path, why: &str) -> String {
+/// Moves a file that cannot be used to a free name beside it: whether it did, and a report.
+fn keep_aside(path: &Path, why: &str) -> (bool, String) {
     let shown = |path: &Path| imgrepo_proto::name::shown(&path.to_string_lossy());
     let free = (1..100)
         .map(|number| {
@@ -108,18 +115,18 @@ fn keep_aside(path: &Path, why: &str) -> String {
         })
         .find(|aside| !aside.exists());
     let moved = free.and_then(|aside| fs::rename(path, &aside).is_ok().then_some(aside));
-    let report = match moved {
+    let report = match &moved {
         Some(aside) => format!(
             "cannot read `{}`: {why}; it was kept as `{}` and events are followed from now on",
             shown(path),
-            shown(&aside)
+            shown(aside)
         ),
         None => {
             format!("cannot read `{}`: {why}; events are followed from now on", shown(path))
         }
     };
     tracing::error!("{report}");
-    report
+    (moved.is_some(), report)
 }
 
 #[cfg(test)]

@@ -1,0 +1,383 @@
+//! The task behind a [`Session`]: dials, greets, takes what the server says, and starts over.
+//!
+//! [`Machine`] decides; this carries out. It alone reads a link's inbox and owns what was seen.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgrepo_proto::control::reply::{SessionState, SessionStatus};
+use imgrepo_proto::{ErrorCode, PersonName, Seq};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::link::{End, Inbox, Incoming, Outbox};
+
+use super::dial::{self, Dialed};
+use super::feed::Whose;
+use super::greet::{self, ended};
+use super::machine::{Action, Failure, Input, Machine};
+use super::peer::{Dialog, v1::V1, v2::V2};
+use super::seen::Seen;
+use super::{Address, Connection, Dialect, GOODBYE, Session, Settings, Wish, random};
+
+/// How often the last event seen is written down: after a crash at most the events of so long are
+/// read again.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// The close code of RFC 6455 for an end in order.
+const NORMAL: u16 = 1000;
+
+/// Told in the status of every session to an old server.
+const OLD_SERVER: &str = "this is an old server: ids are places in its list, only uploads are told live, and after a cut an image may be stored twice";
+
+/// Runs until [`Session::end`].
+pub(super) async fn run(session: Session, settings: Settings) {
+    let path = settings.seen.clone();
+    let opened = tokio::task::spawn_blocking(move || Seen::open(path)).await;
+    let Ok((seen, notice)) = opened else {
+        // Only a runtime that shuts down does not run it.
+        return;
+    };
+    let mut wished = session.0.wished.subscribe();
+    let mut keeper = Keeper {
+        session,
+        settings,
+        machine: Machine::new(Timestamp::now()),
+        seen: Some(seen),
+        saving: None,
+        seen_notice: notice,
+        histories: HashSet::new(),
+    };
+    loop {
+        wished.mark_unchanged();
+        let (number, wish) = keeper.session.wish().clone();
+        match wish {
+            Wish::Online(address, user) => {
+                keeper.keep(number, &address, &user, &mut wished).await;
+            }
+            Wish::Offline | Wish::Ended => {
+                keeper.machine.handle(Input::Disconnect, Timestamp::now(), 0);
+                keeper.save().await;
+                let ended = wish == Wish::Ended;
+                keeper.publish(number, None, ended);
+                if ended || wished.changed().await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+struct Keeper {
+    session: Session,
+    settings: Settings,
+    machine: Machine,
+    /// None only while it is being written.
+    seen: Option<Seen>,
+    saving: Option<JoinHandle<()>>,
+    seen_notice: Option<String>,
+    /// Old servers whose HISTORY was told.
+    histories: HashSet<String>,
+}
+
+/// A session that is up.
+struct Up {
+    outbox: Outbox,
+    inbox: Inbox,
+    dialog: Dialog,
+}
+
+impl Keeper {
+    /// Keeps the session to one server until the person wants something else.
+    async fn keep(
+        &mut self,
+        number: u64,
+        address: &Address,
+        user: &PersonName,
+        wished: &mut watch::Receiver<u64>,
+    ) {
+        let mut up: Option<Up> = None;
+        let mut input = Input::Connect;
+        loop {
+            if let Input::Failed(failure) = &input {
+                tracing::info!(server = %address, permanent = failure.permanent, "{}", failure.refusal);
+            }
+            let action = self.machine.handle(input, Timestamp::now(), random());
+            self.publish(number, up.as_ref().map(|up| &up.dialog), false);
+            input = match (action, up.take()) {
+                (Action::Rest, _) => {
+                    let _ = wished.changed().await;
+                    return;
+                }
+                (Action::Wait(wait), _) => tokio::select! {
+                    // A wait that is dropped was for nothing that is wanted any more.
+                    _ = wished.changed() => return,
+                    () = tokio::time::sleep(wait) => Input::Woken,
+                },
+                (Action::Dial, _) => {
+                    let outcome = tokio::select! {
+                        // A connection that is dropped half-way closes itself.
+                        _ = wished.changed() => return,
+                        outcome = self.establish(address, user) => outcome,
+                    };
+                    match outcome {
+                        Ok(established) => {
+                            up = Some(established);
+                            Input::Greeted
+                        }
+                        Err(failure) => Input::Failed(failure),
+                    }
+                }
+                (Action::Serve, None) => Input::Woken,
+                (Action::Serve, Some(mut served)) => {
+                    let end = tokio::select! {
+                        // What the inbox has not given stays there for the goodbye.
+                        _ = wished.changed() => None,
+                        end = self.serve(address, &mut served) => Some(end),
+                    };
+                    let Some(end) = end else {
+                        goodbye(served, &self.session).await;
+                        self.note_seen(address);
+                        return;
+                    };
+                    served.dialog.end(&end);
+                    served.inbox.finish().await;
+                    self.note_seen(address);
+                    Input::Failed(lost(&end, address))
+                }
+            };
+        }
+    }
+
+    /// Dials and greets. Where what was remembered is not true any more it is forgotten, and the
+    /// server greeted once more without it.
+    async fn establish(&mut self, address: &Address, user: &PersonName) -> Result<Up, Failure> {
+        let key = address.to_string();
+        let program = self.settings.program.clone();
+        let time_out = self.settings.connect_timeout;
+        loop {
+            let Dialed { outbox, mut inbox, dialect } =
+                dial::dial(address, &program, time_out).await?;
+            if dialect == Dialect::V1 {
+                greet::greet_old(&outbox, &mut inbox, user, time_out).await?;
+                self.session.feed().begin(Whose::Old(key.clone()), Seq(0), Seq(0));
+                let told = !self.histories.insert(key.clone());
+                let v1 = V1::new(outbox.clone(), key, user.to_string(), told);
+                return Ok(Up { outbox, inbox, dialog: Dialog::V1(Arc::new(v1)) });
+            }
+            let known = self.seen.as_ref().and_then(|seen| seen.at(&key));
+            let since = known.as_ref().map(|(_, seq)| *seq);
+            let greeted = greet::greet(&outbox, &mut inbox, user, &program, since, time_out).await;
+            let reply = match greeted {
+                Err(failure) if failure.refusal.code == ErrorCode::Ahead && known.is_some() => {
+                    tracing::warn!(server = %address, "{}; it is followed from its newest event on", failure.refusal);
+                    self.forget(&key);
+                    continue;
+                }
+                greeted => greeted?,
+            };
+            if known.is_some_and(|(repository, _)| repository != reply.repository) {
+                tracing::warn!(server = %address, repository = %reply.repository, "another repository is there now");
+                self.forget(&key);
+                continue;
+            }
+            let received = since.unwrap_or(reply.seq);
+            let whose = Whose::Repository(reply.repository.clone());
+            self.session.feed().begin(whose, received, reply.seq);
+            if let Some(seen) = &mut self.seen {
+                seen.saw(&key, &reply.repository, received);
+            }
+            let v2 = V2::new(outbox.clone(), reply);
+            return Ok(Up { outbox, inbox, dialog: Dialog::V2(Arc::new(v2)) });
+        }
+    }
+
+    /// Takes what the server says until the link ends.
+    async fn serve(&mut self, address: &Address, up: &mut Up) -> End {
+        let session = self.session.clone();
+        let mut save = tokio::time::interval(SAVE_EVERY);
+        loop {
+            // Both are cancel-safe: a message stays in the inbox, a tick comes again.
+            tokio::select! {
+                message = up.inbox.next() => match message {
+                    Ok(Incoming::Text(text)) => {
+                        let before = session.feed().received();
+                        up.dialog.text(&text, &session).await;
+                        let received = session.feed().received();
+                        if received != before {
+                            session.0.status.send_modify(|status| status.seq = Some(received));
+                        }
+                    }
+                    Ok(Incoming::Data(bytes)) => up.dialog.data(bytes),
+                    Err(end) => return end,
+                },
+                _ = save.tick() => {
+                    self.note_seen(address);
+                    self.start_saving();
+                }
+            }
+        }
+    }
+
+    fn note_seen(&mut self, address: &Address) {
+        let repository = self.session.0.status.borrow().repository.clone();
+        if let (Some(seen), Some(repository)) = (&mut self.seen, repository) {
+            seen.saw(&address.to_string(), &repository, self.session.feed().received());
+        }
+    }
+
+    fn forget(&mut self, key: &str) {
+        if let Some(seen) = &mut self.seen {
+            seen.forget(key);
+        }
+    }
+
+    /// Writes down what was seen, beside everything else, one writing at a time. The task is waited
+    /// for by [`Keeper::save`].
+    fn start_saving(&mut self) {
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            return;
+        }
+        if let Some(unsaved) = self.seen.as_mut().and_then(Seen::take_unsaved) {
+            self.saving = Some(tokio::task::spawn_blocking(move || {
+                if let Err(error) = unsaved.save() {
+                    tracing::warn!(%error, "cannot write down the last event seen");
+                }
+            }));
+        }
+    }
+
+    async fn save(&mut self) {
+        for _ in 0..2 {
+            if let Some(saving) = self.saving.take() {
+                // A panic in there was reported; there is nothing to do for it here.
+                let _ = saving.await;
+            }
+            self.start_saving();
+        }
+        if let Some(saving) = self.saving.take() {
+            let _ = saving.await;
+        }
+    }
+
+    /// Tells how it stands, unless the person has wished for something else meanwhile.
+    fn publish(&self, number: u64, dialog: Option<&Dialog>, ended: bool) {
+        let wish = self.session.wish();
+        if wish.0 != number {
+            return;
+        }
+        let machine = &self.machine;
+        let connection = match (machine.state, dialog) {
+            (SessionState::Connected, Some(dialog)) => Connection::Up(dialog.clone()),
+            (SessionState::Refused, _) => match machine.error.clone() {
+                Some(refusal) => Connection::Refused(refusal),
+                None => Connection::Offline,
+            },
+            (SessionState::Offline, _) if ended => Connection::Ended,
+            (SessionState::Offline, _) => Connection::Offline,
+            _ => Connection::Trying(machine.error.clone()),
+        };
+        self.session.0.status.send_modify(|status| {
+            status.state = machine.state;
+            status.since = machine.since;
+            status.retry_at = machine.retry_at;
+            status.error.clone_from(&machine.error);
+            status.notice.clone_from(&self.seen_notice);
+            describe(status, dialog);
+        });
+        self.session.0.connection.send_replace(connection);
+    }
+}
+
+/// What is known of the server, while it is there.
+fn describe(status: &mut SessionStatus, dialog: Option<&Dialog>) {
+    status.dialect = None;
+    status.server = None;
+    status.role = None;
+    match dialog {
+        Some(Dialog::V2(v2)) => {
+            status.dialect = Some(Dialect::V2.word().to_owned());
+            status.server = Some(v2.greeting.server.clone());
+            status.role = Some(v2.greeting.role.clone());
+            if status.repository.as_ref() != Some(&v2.greeting.repository) {
+                status.repository = Some(v2.greeting.repository.clone());
+                status.seq = None;
+            }
+            status.seq = status.seq.or(Some(v2.greeting.seq));
+        }
+        Some(Dialog::V1(_)) => {
+            status.dialect = Some(Dialect::V1.word().to_owned());
+            status.repository = None;
+            status.seq = None;
+            status.notice = Some(OLD_SERVER.to_owned());
+        }
+        None => {}
+    }
+}
+
+/// Why a session that was up is not any more.
+fn lost(end: &End, address: &Address) -> Failure {
+    let mut failure = ended(end);
+    failure.refusal.message = format!("the session to `{address}` ended: {}", end.message);
+    failure
+}
+
+/// DISCONNECT, BYE, and the end, within its time.
+async fn goodbye(mut up: Up, session: &Session) {
+    let bye = match &up.dialog {
+        Dialog::V2(v2) => {
+            v2.disconnect();
+            true
+        }
+        Dialog::V1(v1) => v1.disconnect(),
+    };
+    if !bye {
+        up.outbox.close(NORMAL, "");
+    }
+    let farewell = async {
+        loop {
+            match up.inbox.next().await {
+                Ok(Incoming::Text(text)) => {
+                    // The server closes after its BYE; where it does not, we do.
+                    if up.dialog.text(&text, session).await {
+                        up.outbox.close(NORMAL, "");
+                    }
+                }
+                Ok(Incoming::Data(_)) => {}
+                Err(end) => return end,
+            }
+        }
+    };
+    let end = tokio::time::timeout(GOODBYE, farewell).await.unwrap_or_else(|_| End {
+        kind: crate::link::EndKind::Dropped,
+        message: "the server did not say BYE".to_owned(),
+    });
+    up.dialog.end(&end);
+    up.inbox.finish().await;
+}
+
+impl Dialog {
+    /// True when it was the BYE.
+    async fn text(&self, text: &str, session: &Session) -> bool {
+        match self {
+            Dialog::V2(v2) => v2.text(text, session.feed()),
+            Dialog::V1(v1) => v1.text(text, session.feed()).await,
+        }
+    }
+
+    fn data(&self, bytes: bytes::Bytes) {
+        match self {
+            Dialog::V2(v2) => v2.data(bytes),
+            Dialog::V1(v1) => v1.data(bytes),
+        }
+    }
+
+    fn end(&self, end: &End) {
+        match self {
+            Dialog::V2(v2) => v2.end(),
+            Dialog::V1(v1) => v1.end(end),
+        }
+    }
+}

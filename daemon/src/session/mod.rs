@@ -1,0 +1,317 @@
+//! The client's session to a repository's server: one, kept up, whatever happens to it.
+//!
+//! [`Session`] is the handle that everyone above holds: it says where to connect, how it stands,
+//! and gives the server's [`Peer`] to ask and [`Follower`]s of what happens. Behind it one task, the
+//! keeper, dials, greets and takes what the server says. Here nothing is ever done twice for a
+//! caller that changes something; transfers that outlive a cut are the `transfer` room's.
+
+mod backoff;
+mod dial;
+mod feed;
+mod follower;
+mod greet;
+mod keeper;
+mod machine;
+mod peer;
+mod seen;
+mod url;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use imgrepo_proto::control::reply::{SessionState, SessionStatus};
+use imgrepo_proto::session::command::Program;
+use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
+use jiff::Timestamp;
+use tokio::io::DuplexStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use follower::Follower;
+pub use peer::{DownloadCall, DownloadStep, Peer, Turn, UploadCall, UploadStep};
+pub use url::ServerUrl;
+
+pub(crate) use backoff::{Backoff, random};
+pub(crate) use peer::{CallError, classic};
+
+use feed::Feed;
+use peer::Dialog;
+
+/// How long a command waits for a session that is being opened: the command line's contract.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the server has to say BYE before the session is closed without it.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Where a server is.
+#[derive(Clone)]
+pub enum Address {
+    /// At this URL.
+    Url(ServerUrl),
+    /// In this process: each call opens a pipe to it, on which v2 is spoken at once.
+    Local(Arc<dyn Fn() -> DuplexStream + Send + Sync>),
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Url(url) => url.fmt(f),
+            Address::Local(_) => f.write_str("local"),
+        }
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Address::Url(a), Address::Url(b)) => a == b,
+            (Address::Local(a), Address::Local(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+/// The dialect of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// The old system's.
+    V1,
+    /// `imgrepo.v2`.
+    V2,
+}
+
+impl Dialect {
+    /// Its word in a status.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Dialect::V1 => "v1",
+            Dialect::V2 => "v2",
+        }
+    }
+}
+
+/// What a session needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who we say we are.
+    pub program: Program,
+    /// The file that remembers the last event seen of each repository.
+    pub seen: PathBuf,
+    /// How long a connection, and then the reply to AUTH, may take.
+    pub connect_timeout: Duration,
+}
+
+/// What the person wants.
+#[derive(Debug, Clone, PartialEq)]
+enum Wish {
+    Offline,
+    Online(Address, PersonName),
+    /// The daemon stops.
+    Ended,
+}
+
+/// What there is to ask, for those who wait for it.
+#[derive(Debug, Clone)]
+enum Connection {
+    Offline,
+    /// Being opened; why it is not yet, where something went wrong.
+    Trying(Option<Refusal>),
+    Up(Dialog),
+    Refused(Refusal),
+    Ended,
+}
+
+/// The session's handle. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Session(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// The person's wish and its number, which grows: what the keeper tells of an older wish is
+    /// not published.
+    wish: Mutex<(u64, Wish)>,
+    wished: watch::Sender<u64>,
+    status: watch::Sender<SessionStatus>,
+    connection: watch::Sender<Connection>,
+    feed: Feed,
+}
+
+impl Session {
+    /// Starts the keeper, offline. Its task ends after [`Session::end`].
+    #[must_use]
+    pub fn start(settings: Settings) -> (Session, JoinHandle<()>) {
+        let status = SessionStatus {
+            state: SessionState::Offline,
+            url: None,
+            user: PersonName::anon().to_string(),
+            dialect: None,
+            server: None,
+            repository: None,
+            role: None,
+            seq: None,
+            since: Timestamp::now(),
+            retry_at: None,
+            error: None,
+            notice: None,
+        };
+        let session = Session(Arc::new(Shared {
+            wish: Mutex::new((0, Wish::Offline)),
+            wished: watch::Sender::new(0),
+            status: watch::Sender::new(status),
+            connection: watch::Sender::new(Connection::Offline),
+            feed: Feed::new(),
+        }));
+        let task = tokio::spawn(keeper::run(session.clone(), settings));
+        (session, task)
+    }
+
+    /// Opens the session to this server as this person and keeps it open. One to another server, or
+    /// as another person, ends. When this returns the status says `connecting` or better.
+    pub fn connect(&self, address: Address, user: PersonName) {
+        let mut wish = self.wish();
+        let state = self.0.status.borrow().state;
+        let wanted = Wish::Online(address.clone(), user.clone());
+        let under_way = matches!(state, SessionState::Connecting | SessionState::Connected);
+        if wish.1 == Wish::Ended || (wish.1 == wanted && under_way) {
+            return;
+        }
+        *wish = (wish.0 + 1, wanted);
+        self.0.status.send_modify(|status| {
+            *status = SessionStatus {
+                state: SessionState::Connecting,
+                url: Some(address.to_string()),
+                user: user.to_string(),
+                dialect: None,
+                server: None,
+                repository: None,
+                role: None,
+                seq: None,
+                since: Timestamp::now(),
+                retry_at: None,
+                error: None,
+                notice: None,
+            };
+        });
+        self.0.connection.send_replace(Connection::Trying(None));
+        self.0.wished.send_replace(wish.0);
+    }
+
+    /// Ends the session in order and stays offline; returns when it has ended.
+    pub async fn disconnect(&self) {
+        self.leave(Wish::Offline).await;
+    }
+
+    /// Ends the session in order, and the keeper's task.
+    pub async fn end(&self) {
+        self.leave(Wish::Ended).await;
+    }
+
+    async fn leave(&self, to: Wish) {
+        let number = {
+            let mut wish = self.wish();
+            if wish.1 == Wish::Ended {
+                return;
+            }
+            *wish = (wish.0 + 1, to);
+            self.0.wished.send_replace(wish.0);
+            wish.0
+        };
+        let mut connection = self.0.connection.subscribe();
+        // Waits for the keeper, whose goodbye has a time limit. A newer wish is somebody else's.
+        let left = connection
+            .wait_for(|connection| matches!(connection, Connection::Offline | Connection::Ended));
+        let mut wished = self.0.wished.subscribe();
+        let overtaken = wished.wait_for(|newest| *newest != number);
+        tokio::select! { _ = left => {}, _ = overtaken => {} }
+    }
+
+    /// How the session stands, and each change of it.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<SessionStatus> {
+        self.0.status.subscribe()
+    }
+
+    /// The server to ask. While the session is being opened this waits for 5 s.
+    ///
+    /// # Errors
+    /// `not_connected` when it is not up by then, or at once where nobody wants it; the server's
+    /// refusal where it refused.
+    pub async fn peer(&self) -> Result<Peer, Refusal> {
+        match tokio::time::timeout(PATIENCE, self.peer_unbounded()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.not_yet()),
+        }
+    }
+
+    /// The server to ask, however long it takes.
+    ///
+    /// # Errors
+    /// As [`Session::peer`], but for the time.
+    pub async fn peer_unbounded(&self) -> Result<Peer, Refusal> {
+        let mut connection = self.0.connection.subscribe();
+        loop {
+            let standing = self.standing(&connection.borrow_and_update())?;
+            match standing {
+                Some(dialog) => return Ok(Peer::new(self.clone(), dialog)),
+                None => {
+                    if connection.changed().await.is_err() {
+                        return Err(ended());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Events after this one, or from now on: see [`Follower`].
+    #[must_use]
+    pub fn follow(&self, since: Option<Seq>) -> Follower {
+        Follower::new(self.clone(), since)
+    }
+
+    /// What a connection is to someone who waits: something to ask, nothing yet, or no use waiting.
+    fn standing(&self, connection: &Connection) -> Result<Option<Dialog>, Refusal> {
+        match connection {
+            Connection::Up(dialog) => Ok(Some(dialog.clone())),
+            Connection::Trying(_) => Ok(None),
+            Connection::Refused(refusal) => Err(refusal.clone()),
+            Connection::Ended => Err(ended()),
+            Connection::Offline => Err(offline()),
+        }
+    }
+
+    fn not_yet(&self) -> Refusal {
+        let url = self.0.status.borrow().url.clone().unwrap_or_default();
+        let why = match &*self.0.connection.borrow() {
+            Connection::Trying(Some(refusal)) => refusal.message.clone(),
+            _ => format!("not connected to `{url}` yet"),
+        };
+        Refusal::new(ErrorCode::NotConnected, why)
+            .hint("it is tried again by itself; `imgctl status` says how it stands")
+    }
+
+    fn feed(&self) -> &Feed {
+        &self.0.feed
+    }
+
+    fn wish(&self) -> MutexGuard<'_, (u64, Wish)> {
+        self.0.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn offline() -> Refusal {
+    Refusal::new(ErrorCode::NotConnected, "there is no session: the daemon is offline")
+        .hint("`imgctl connect HOST` opens one")
+}
+
+fn ended() -> Refusal {
+    Refusal::new(ErrorCode::ShuttingDown, "the daemon is about to end")
+}

@@ -1,0 +1,271 @@
+//! The server as the rooms above see it: commands with typed replies, uploads, downloads.
+//!
+//! A [`Peer`] belongs to one session. Commands that only read are asked once more on the next one
+//! when theirs is cut; a command that changes something is not: nobody knows what came of it.
+
+mod calls;
+pub(crate) mod classic;
+mod slot;
+pub(super) mod v1;
+pub(super) mod v2;
+
+use std::sync::Arc;
+
+use imgrepo_proto::limits::{MAX_HAVE, SessionLimits, V1_MAX_IMAGE_BYTES};
+use imgrepo_proto::session::command::{
+    Command, Download, Events, Have, List, Purge, Rename, Target, Upload,
+};
+use imgrepo_proto::session::reply::{EventsReply, HaveReply, ImageReply, ListReply, PurgeReply};
+use imgrepo_proto::session::v1::Entry;
+use imgrepo_proto::{BlobHash, ErrorCode, Refusal, Seq};
+use serde::de::DeserializeOwned;
+
+pub use calls::{DownloadCall, DownloadStep, UploadCall, UploadStep};
+pub use v1::Turn;
+
+use super::{Dialect, Session};
+
+/// Hashes in one of our HAVEs: a request of that many is as long as our requests may be.
+const HAVE_AT_ONCE: usize = 150;
+
+/// Why a call has no reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CallError {
+    /// The session ended before the reply came.
+    Cut,
+    /// The server, or this side, refused it.
+    Refused(Refusal),
+}
+
+/// A session that is up, in its dialect.
+#[derive(Debug, Clone)]
+pub(crate) enum Dialog {
+    V2(Arc<v2::V2>),
+    V1(Arc<v1::V1>),
+}
+
+/// The server of a session that is up. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    session: Session,
+    dialog: Dialog,
+}
+
+impl Peer {
+    pub(super) fn new(session: Session, dialog: Dialog) -> Self {
+        Peer { session, dialog }
+    }
+
+    /// The dialect that the server speaks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        match self.dialog {
+            Dialog::V2(_) => Dialect::V2,
+            Dialog::V1(_) => Dialect::V1,
+        }
+    }
+
+    /// What the server takes.
+    #[must_use]
+    pub fn limits(&self) -> SessionLimits {
+        match &self.dialog {
+            Dialog::V2(v2) => *v2.limits(),
+            Dialog::V1(_) => SessionLimits {
+                max_requests: 1,
+                max_image_size: V1_MAX_IMAGE_BYTES,
+                ..SessionLimits::default()
+            },
+        }
+    }
+
+    /// As whom the session is; of an old server, whose words are no proof, the name it was told.
+    pub(crate) fn old_user(&self) -> Option<&str> {
+        match &self.dialog {
+            Dialog::V1(v1) => Some(&v1.user),
+            Dialog::V2(_) => None,
+        }
+    }
+
+    /// A page of records.
+    ///
+    /// # Errors
+    /// The server's refusal; `not_connected` when the session was cut twice.
+    pub async fn list(&self, list: List) -> Result<ListReply, Refusal> {
+        let list = &list;
+        self.read("list the images", async |dialog: Dialog| match dialog {
+            Dialog::V2(v2) => v2.call(Command::List(list.clone())).await,
+            Dialog::V1(v1) => {
+                let entries = old_list(&v1).await?;
+                classic::page(&entries, list).map_err(CallError::Refused)
+            }
+        })
+        .await
+    }
+
+    /// One record; a name that several bear is `ambiguous`.
+    ///
+    /// # Errors
+    /// As [`Peer::list`].
+    pub async fn info(&self, target: Target) -> Result<ImageReply, Refusal> {
+        let target = &target;
+        self.read("look at the image", async |dialog: Dialog| match dialog {
+            Dialog::V2(v2) => v2.call(Command::Info(target.clone())).await,
+            Dialog::V1(v1) => {
+                let entries = old_list(&v1).await?;
+                let image = classic::find(&entries, target).map_err(CallError::Refused)?;
+                Ok(ImageReply { image })
+            }
+        })
+        .await
+    }
+
+    /// Which of these contents the repository has.
+    ///
+    /// # Errors
+    /// As [`Peer::list`]; `unsupported` by an old server.
+    pub async fn have(&self, hashes: &[BlobHash]) -> Result<HaveReply, Refusal> {
+        debug_assert!(HAVE_AT_ONCE <= MAX_HAVE);
+        let mut all = HaveReply::default();
+        for hashes in hashes.chunks(HAVE_AT_ONCE) {
+            let part: HaveReply = self
+                .read("ask for contents", async |dialog: Dialog| match dialog {
+                    Dialog::V2(v2) => {
+                        v2.call(Command::Have(Have { hashes: hashes.to_vec() })).await
+                    }
+                    Dialog::V1(v1) => Err(cannot(&v1, "look for contents")),
+                })
+                .await?;
+            all.have.extend(part.have);
+        }
+        Ok(all)
+    }
+
+    /// A page of past events, oldest first. Of an old server: what it told since the daemon's start.
+    ///
+    /// # Errors
+    /// As [`Peer::list`].
+    pub async fn events(&self, since: Seq, limit: u32) -> Result<EventsReply, Refusal> {
+        let session = &self.session;
+        self.read("read the events", async |dialog: Dialog| match dialog {
+            Dialog::V2(v2) => v2.call(Command::Events(Events { since, limit: Some(limit) })).await,
+            Dialog::V1(_) => {
+                let mut events = session.feed().notices();
+                events.truncate(limit as usize);
+                Ok(EventsReply { events, next: None })
+            }
+        })
+        .await
+    }
+
+    /// Another name for an image.
+    ///
+    /// # Errors
+    /// The server's refusal; `unsupported` by an old server; `not_connected` when the session was
+    /// cut before the reply: then it may have been carried out.
+    pub async fn rename(&self, rename: Rename) -> Result<ImageReply, Refusal> {
+        self.change("rename images", Command::Rename(rename)).await
+    }
+
+    /// An image to the trash.
+    ///
+    /// # Errors
+    /// As [`Peer::rename`].
+    pub async fn delete(&self, target: Target) -> Result<ImageReply, Refusal> {
+        self.change("delete images", Command::Delete(target)).await
+    }
+
+    /// An image out of the trash.
+    ///
+    /// # Errors
+    /// As [`Peer::rename`].
+    pub async fn restore(&self, target: Target) -> Result<ImageReply, Refusal> {
+        self.change("restore images", Command::Restore(target)).await
+    }
+
+    /// Images out of the trash for ever.
+    ///
+    /// # Errors
+    /// As [`Peer::rename`].
+    pub async fn purge(&self, purge: Purge) -> Result<PurgeReply, Refusal> {
+        self.change("empty the trash", Command::Purge(purge)).await
+    }
+
+    /// Offers a content. What comes of it the call says; an old server takes contents only whole
+    /// ([`Peer::turn`]).
+    pub async fn upload(&self, upload: Upload) -> UploadCall {
+        match &self.dialog {
+            Dialog::V2(v2) => UploadCall::begin(v2, upload).await,
+            Dialog::V1(v1) => UploadCall::failed(cannot(v1, "take a content in pieces")),
+        }
+    }
+
+    /// Asks for a content from an offset on.
+    pub async fn download(&self, target: Target, offset: u64) -> DownloadCall {
+        match &self.dialog {
+            Dialog::V2(v2) => {
+                DownloadCall::begin(v2, Download { target, offset, length: None }).await
+            }
+            Dialog::V1(v1) => DownloadCall::begin_old(v1, &target, offset).await,
+        }
+    }
+
+    /// Waits for the right to speak to an old server; None where the server is not old.
+    pub(crate) async fn turn(&self) -> Option<Result<Turn, CallError>> {
+        match &self.dialog {
+            Dialog::V1(v1) => Some(v1.turn().await),
+            Dialog::V2(_) => None,
+        }
+    }
+
+    /// Asks, and once more on the next session where this one is cut.
+    async fn read<T, F>(&self, act: &str, once: F) -> Result<T, Refusal>
+    where
+        F: AsyncFn(Dialog) -> Result<T, CallError>,
+    {
+        let again = match once(self.dialog.clone()).await {
+            Err(CallError::Cut) => self.session.peer().await?,
+            outcome => return outcome.map_err(|error| error.into_refusal(act)),
+        };
+        once(again.dialog).await.map_err(|error| error.into_refusal(act))
+    }
+
+    /// Asks for a change, once.
+    async fn change<T: DeserializeOwned>(&self, act: &str, command: Command) -> Result<T, Refusal> {
+        let outcome = match &self.dialog {
+            Dialog::V2(v2) => v2.call(command).await,
+            Dialog::V1(v1) => Err(cannot(v1, act)),
+        };
+        outcome.map_err(|error| match error {
+            CallError::Refused(refusal) => refusal,
+            CallError::Cut => Refusal::new(
+                ErrorCode::NotConnected,
+                format!("cannot {act}: the session was cut before the reply, so it may or may not be done"),
+            )
+            .hint("look with `imgctl info` before trying again"),
+        })
+    }
+}
+
+impl CallError {
+    /// In words, for a command that changes nothing.
+    pub(crate) fn into_refusal(self, act: &str) -> Refusal {
+        match self {
+            CallError::Refused(refusal) => refusal,
+            CallError::Cut => Refusal::new(
+                ErrorCode::NotConnected,
+                format!("cannot {act}: the session to the server was cut"),
+            ),
+        }
+    }
+}
+
+async fn old_list(v1: &Arc<v1::V1>) -> Result<Vec<Entry>, CallError> {
+    let (_turn, entries) = v1.turn().await?.list().await?;
+    Ok(entries)
+}
+
+/// What an old server has no command for.
+fn cannot(v1: &v1::V1, act: &str) -> CallError {
+    let message = format!("the old server at `{}` cannot {act}", v1.server);
+    CallError::Refused(Refusal::new(ErrorCode::Unsupported, message))
+}
