@@ -91,12 +91,16 @@ impl Peer {
     /// # Errors
     /// The server's refusal; `not_connected` when the session was cut twice.
     pub async fn list(&self, list: List) -> Result<ListReply, Refusal> {
-        let list = &list;
-        self.read("list the images", async |dialog: Dialog| match dialog {
-            Dialog::V2(v2) => v2.call(Command::List(list.clone())).await,
-            Dialog::V1(v1) => {
-                let entries = old_list(&v1).await?;
-                classic::page(&entries, list).map_err(CallError::Refused)
+        self.read("list the images", |dialog| {
+            let list = list.clone();
+            async move {
+                match dialog {
+                    Dialog::V2(v2) => v2.call(Command::List(list)).await,
+                    Dialog::V1(v1) => {
+                        let entries = old_list(&v1).await?;
+                        classic::page(&entries, &list).map_err(CallError::Refused)
+                    }
+                }
             }
         })
         .await
@@ -107,13 +111,17 @@ impl Peer {
     /// # Errors
     /// As [`Peer::list`].
     pub async fn info(&self, target: Target) -> Result<ImageReply, Refusal> {
-        let target = &target;
-        self.read("look at the image", async |dialog: Dialog| match dialog {
-            Dialog::V2(v2) => v2.call(Command::Info(target.clone())).await,
-            Dialog::V1(v1) => {
-                let entries = old_list(&v1).await?;
-                let image = classic::find(&entries, target).map_err(CallError::Refused)?;
-                Ok(ImageReply { image })
+        self.read("look at the image", |dialog| {
+            let target = target.clone();
+            async move {
+                match dialog {
+                    Dialog::V2(v2) => v2.call(Command::Info(target)).await,
+                    Dialog::V1(v1) => {
+                        let entries = old_list(&v1).await?;
+                        let found = classic::find(&entries, &target);
+                        found.map(|image| ImageReply { image }).map_err(CallError::Refused)
+                    }
+                }
             }
         })
         .await
@@ -128,11 +136,14 @@ impl Peer {
         let mut all = HaveReply::default();
         for hashes in hashes.chunks(HAVE_AT_ONCE) {
             let part: HaveReply = self
-                .read("ask for contents", async |dialog: Dialog| match dialog {
-                    Dialog::V2(v2) => {
-                        v2.call(Command::Have(Have { hashes: hashes.to_vec() })).await
+                .read("ask for contents", |dialog| {
+                    let hashes = hashes.to_vec();
+                    async move {
+                        match dialog {
+                            Dialog::V2(v2) => v2.call(Command::Have(Have { hashes })).await,
+                            Dialog::V1(v1) => Err(cannot(&v1, "look for contents")),
+                        }
                     }
-                    Dialog::V1(v1) => Err(cannot(&v1, "look for contents")),
                 })
                 .await?;
             all.have.extend(part.have);
@@ -145,13 +156,19 @@ impl Peer {
     /// # Errors
     /// As [`Peer::list`].
     pub async fn events(&self, since: Seq, limit: u32) -> Result<EventsReply, Refusal> {
-        let session = &self.session;
-        self.read("read the events", async |dialog: Dialog| match dialog {
-            Dialog::V2(v2) => v2.call(Command::Events(Events { since, limit: Some(limit) })).await,
-            Dialog::V1(_) => {
-                let mut events = session.feed().notices();
-                events.truncate(limit as usize);
-                Ok(EventsReply { events, next: None })
+        self.read("read the events", |dialog| {
+            let session = self.session.clone();
+            async move {
+                match dialog {
+                    Dialog::V2(v2) => {
+                        v2.call(Command::Events(Events { since, limit: Some(limit) })).await
+                    }
+                    Dialog::V1(_) => {
+                        let mut events = session.feed().notices();
+                        events.truncate(limit as usize);
+                        Ok(EventsReply { events, next: None })
+                    }
+                }
             }
         })
         .await
@@ -218,9 +235,12 @@ impl Peer {
     }
 
     /// Asks, and once more on the next session where this one is cut.
-    async fn read<T, F>(&self, act: &str, once: F) -> Result<T, Refusal>
+    ///
+    /// `once` gives a future that owns what it needs: rustc cannot see that one of an async closure,
+    /// which borrows, may go from thread to thread.
+    async fn read<T, F>(&self, act: &str, once: impl Fn(Dialog) -> F) -> Result<T, Refusal>
     where
-        F: AsyncFn(Dialog) -> Result<T, CallError>,
+        F: Future<Output = Result<T, CallError>>,
     {
         let again = match once(self.dialog.clone()).await {
             Err(CallError::Cut) => self.session.peer().await?,
