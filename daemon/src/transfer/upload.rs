@@ -1,0 +1,356 @@
+//! An upload, carried out: reads the file, talks to the session, and asks [`Machine`] what to do.
+//!
+//! To a server of v2 the content goes in pieces and from where it stopped; an old server takes it
+//! whole, in one message, and cannot say what it has: there a list is looked at before it is sent
+//! again.
+
+use bytes::BytesMut;
+use imgrepo_proto::control::reply::{Phase, Progress};
+use imgrepo_proto::limits::{V1_MAX_IMAGE_BYTES, V1_MESSAGE_BYTES};
+use imgrepo_proto::session::command;
+use imgrepo_proto::session::data::HEADER_BYTES;
+use imgrepo_proto::session::reply::UploadReply;
+use imgrepo_proto::session::v1::Entry;
+use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::session::{CallError, Dialect, Peer, Session, UploadCall, UploadStep, classic, random};
+
+use super::machine::{Action, Input, Machine, too_large};
+use super::source::Source;
+
+/// Bytes read from the file at once, and so held in memory beyond the link's queue: one reading
+/// ahead of the one that is sent.
+const READ_BYTES: usize = 256 * 1024;
+
+/// What an upload is called and how it treats what was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadMeta {
+    /// The image's name; the server checks it.
+    pub name: String,
+    /// Refuse (`deleted`) what this person has deleted, instead of bringing it back.
+    pub unless_deleted: bool,
+}
+
+/// Stores a file's content, through cuts of the session. Dropping the future gives it up.
+///
+/// # Errors
+/// The server's refusal; `file_error` where the file cannot be read or changed meanwhile;
+/// `not_connected` where the person went offline.
+pub async fn upload(
+    session: &Session,
+    source: Source,
+    meta: UploadMeta,
+    progress: watch::Sender<Progress>,
+) -> Result<UploadReply, Refusal> {
+    if source.size() == 0 {
+        let message = format!("cannot upload {}: it is empty", source.name());
+        return Err(Refusal::new(ErrorCode::NotAnImage, message));
+    }
+    // Whoever has no session hears of it before a long file is read.
+    session.peer().await?;
+    let hash = source.hash(&progress).await?;
+    Sending { session, source, meta, hash, progress, old: None, old_cuts: 0 }.run().await
+}
+
+/// One upload under way.
+struct Sending<'a> {
+    session: &'a Session,
+    source: Source,
+    meta: UploadMeta,
+    hash: BlobHash,
+    progress: watch::Sender<Progress>,
+    /// At an old server: how many images of our name it had before the first attempt.
+    old: Option<usize>,
+    /// How often a session to an old server ended while it was sent.
+    old_cuts: u32,
+}
+
+impl Sending<'_> {
+    async fn run(mut self) -> Result<UploadReply, Refusal> {
+        let mut machine = Machine::new(self.source.size());
+        let mut peer: Option<Peer> = None;
+        loop {
+            let input = match machine.action() {
+                Action::End(outcome) => return outcome,
+                Action::Connect => {
+                    self.tell(Phase::Waiting, machine.acked());
+                    match self.session.peer_unbounded().await {
+                        Err(refusal) => Input::NoServer(refusal),
+                        Ok(there) => {
+                            let limits = there.limits();
+                            peer = Some(there);
+                            Input::Connected {
+                                max_image_bytes: limits.max_image_size,
+                                window: limits.window,
+                            }
+                        }
+                    }
+                }
+                Action::Offer => {
+                    match &peer {
+                        None => machine.handle(Input::Cut, random()),
+                        Some(there) if there.dialect() == Dialect::V1 => {
+                            let there = there.clone();
+                            match self.to_old_server(&there).await {
+                                Ok(reply) => {
+                                    self.tell(Phase::Sending, self.source.size());
+                                    return Ok(reply);
+                                }
+                                Err(CallError::Refused(refusal)) => return Err(refusal),
+                                Err(CallError::Cut) => {
+                                    self.cut_by_old_server()?;
+                                    machine.handle(Input::Offered, random());
+                                    machine.handle(Input::Cut, random());
+                                }
+                            }
+                        }
+                        Some(there) => self.attempt(there, &mut machine).await?,
+                    }
+                    continue;
+                }
+                Action::Check => Input::Checked(self.check().await),
+                Action::Rest(pause) => {
+                    self.tell(Phase::Waiting, machine.acked());
+                    tokio::time::sleep(pause).await;
+                    Input::Rested
+                }
+                // Only within an attempt.
+                Action::Send(_) | Action::Listen => Input::Cut,
+            };
+            machine.handle(input, random());
+        }
+    }
+
+    /// One attempt on one session: from the offer until the machine wants something else.
+    ///
+    /// # Errors
+    /// The file cannot be read: the upload is given up, and nothing is stored.
+    async fn attempt(&self, peer: &Peer, machine: &mut Machine) -> Result<(), Refusal> {
+        let offer = command::Upload {
+            name: self.meta.name.clone(),
+            size: self.source.size(),
+            hash: Some(self.hash),
+            taken_at: None,
+            unless_deleted: self.meta.unless_deleted,
+        };
+        let call = peer.upload(offer).await;
+        machine.handle(Input::Offered, random());
+        let mut reader = Reader::new(self.source.clone(), call.piece_bytes());
+        loop {
+            let step = match machine.action() {
+                Action::Send(next) => match self.send(&call, &mut reader, next).await? {
+                    Moved::Sent(end) => {
+                        machine.handle(Input::Sent(end), random());
+                        continue;
+                    }
+                    Moved::Said(step) => step,
+                },
+                Action::Listen => call.next().await,
+                _ => return Ok(()),
+            };
+            let input = match step {
+                UploadStep::Ready(offset) => Input::Ready(offset),
+                UploadStep::Acked(offset) => Input::Acked(offset),
+                UploadStep::Done(reply) => Input::Done(reply),
+                UploadStep::Refused(refusal) => Input::Refused(refusal),
+                UploadStep::Cut => Input::Cut,
+            };
+            machine.handle(input, random());
+            self.tell(Phase::Sending, machine.acked());
+        }
+    }
+
+    /// Sends one piece, unless the server says something first.
+    async fn send(
+        &self,
+        call: &UploadCall,
+        reader: &mut Reader,
+        next: u64,
+    ) -> Result<Moved, Refusal> {
+        // The piece is read before room is taken for it: room that is taken has to be used.
+        let len = tokio::select! {
+            biased;
+            // What the server said is taken only when it is given.
+            step = call.next() => return Ok(Moved::Said(step)),
+            // A reading that is dropped goes on in the reader.
+            len = reader.ready(next) => len?,
+        };
+        tokio::select! {
+            biased;
+            step = call.next() => return Ok(Moved::Said(step)),
+            // Room that was not got is not taken.
+            () = call.room(len) => {}
+        }
+        if let Some(piece) = reader.take() {
+            call.send(next, piece).await;
+        }
+        Ok(Moved::Sent(next + len as u64))
+    }
+
+    /// Whether the file still has the hash that was announced.
+    async fn check(&self) -> Result<(), Refusal> {
+        let again = self.source.hash(&self.progress).await?;
+        match again == self.hash {
+            true => Ok(()),
+            false => Err(Refusal::new(
+                ErrorCode::FileError,
+                format!("cannot read {}: it changed while it was read", self.source.name()),
+            )),
+        }
+    }
+
+    /// The whole content in one message.
+    async fn to_old_server(&mut self, peer: &Peer) -> Result<UploadReply, CallError> {
+        let size = self.source.size();
+        if size > V1_MAX_IMAGE_BYTES {
+            return Err(CallError::Refused(too_large(size, V1_MAX_IMAGE_BYTES)));
+        }
+        let user = peer.old_user().unwrap_or_default().to_owned();
+        // One content at a time is in memory: it is read when it is this upload's turn.
+        let turn = peer.turn().await.unwrap_or(Err(CallError::Cut))?;
+        let (turn, before) = turn.list().await?;
+        let ours = self.ours(&before, &user);
+        match self.old {
+            // It was sent before a cut, and there is one more of it than before.
+            Some(known) if ours.len() > known => return Ok(stored(&before, &ours)),
+            _ => self.old = Some(ours.len()),
+        }
+        self.tell(Phase::Sending, 0);
+        let whole = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut pieces = self.source.pieces(0, whole, whole).await.map_err(CallError::Refused)?;
+        let Some(mut content) = pieces.pop() else { return Err(CallError::Cut) };
+        let content = content.split_off(HEADER_BYTES).freeze();
+        turn.upload(&self.meta.name, content).await?;
+        // The server's word is enough; its list only tells the number, and may do so later.
+        let after = match peer.turn().await.unwrap_or(Err(CallError::Cut)) {
+            Ok(turn) => turn.list().await.map(|(_turn, after)| after).unwrap_or(before),
+            Err(_) => before,
+        };
+        let ours = self.ours(&after, &user);
+        Ok(stored_or(&after, &ours, &self.meta.name, &user))
+    }
+
+    /// A cut by an old server. One that finds a message too large says so and hangs up, and the
+    /// words can be lost in that: after some such cuts it is taken as said.
+    fn cut_by_old_server(&mut self) -> Result<(), Refusal> {
+        const PATIENCE: u32 = 3;
+        self.old_cuts += u32::from(self.old.is_some());
+        if self.old_cuts < PATIENCE || self.source.size() <= V1_MESSAGE_BYTES as u64 {
+            return Ok(());
+        }
+        let message = format!(
+            "cannot upload {}: the old server hung up {} times at its {} bytes",
+            self.source.name(),
+            self.old_cuts,
+            self.source.size()
+        );
+        Err(Refusal::new(ErrorCode::TooLarge, message)
+            .hint("old servers take at most 1 MiB unless they are told otherwise"))
+    }
+
+    /// The places of our images of this name.
+    fn ours(&self, entries: &[Entry], user: &str) -> Vec<usize> {
+        let same = |entry: &Entry| entry.filename == self.meta.name && entry.uploader == user;
+        entries.iter().enumerate().filter(|(_, entry)| same(entry)).map(|(at, _)| at).collect()
+    }
+
+    fn tell(&self, phase: Phase, done: u64) {
+        self.progress.send_replace(Progress { phase, done, total: self.source.size() });
+    }
+}
+
+/// The newest of our images in an old server's list.
+fn stored(entries: &[Entry], ours: &[usize]) -> UploadReply {
+    let name = |at: &usize| entries.get(*at).map(|entry| (*at, entry.clone()));
+    match ours.last().and_then(name) {
+        Some((at, entry)) => UploadReply { image: classic::record(at, &entry), duplicate: false },
+        None => stored_or(entries, &[], "", ""),
+    }
+}
+
+/// As [`stored`]; where it is not in the list, at its end.
+fn stored_or(entries: &[Entry], ours: &[usize], name: &str, user: &str) -> UploadReply {
+    if !ours.is_empty() {
+        return stored(entries, ours);
+    }
+    let entry = Entry { filename: name.to_owned(), uploader: user.to_owned() };
+    UploadReply { image: classic::record(entries.len(), &entry), duplicate: false }
+}
+
+enum Moved {
+    Sent(u64),
+    Said(UploadStep),
+}
+
+/// Reads ahead of what is sent, one stretch at a time.
+struct Reader {
+    source: Source,
+    piece_bytes: usize,
+    /// Where the first piece begins.
+    at: u64,
+    pieces: std::collections::VecDeque<BytesMut>,
+    /// The stretch that is being read, and where it begins and ends. Dropped it reads on to its
+    /// end in the blocking pool, for nothing; a stretch is short.
+    reading: Option<(u64, u64, JoinHandle<Result<Vec<BytesMut>, Refusal>>)>,
+}
+
+impl Reader {
+    fn new(source: Source, piece_bytes: usize) -> Self {
+        Reader { source, piece_bytes, at: 0, pieces: Default::default(), reading: None }
+    }
+
+    /// Waits until the piece at this offset is here: its bytes. Cancel-safe.
+    async fn ready(&mut self, offset: u64) -> Result<usize, Refusal> {
+        loop {
+            if self.at == offset
+                && let Some(piece) = self.pieces.front()
+            {
+                let len = piece.len() - HEADER_BYTES;
+                self.read_ahead(offset);
+                return Ok(len);
+            }
+            // Other pieces are of no use: the server begins elsewhere.
+            if self.at != offset {
+                self.pieces.clear();
+            }
+            match &mut self.reading {
+                Some((start, _, reading)) if *start == offset => {
+                    let pieces = reading.await;
+                    self.reading = None;
+                    self.at = offset;
+                    let gone = "the reading was given up";
+                    let pieces =
+                        pieces.unwrap_or_else(|_| Err(Refusal::new(ErrorCode::Internal, gone)))?;
+                    self.pieces.extend(pieces);
+                }
+                _ => self.read(offset),
+            }
+        }
+    }
+
+    /// Takes the piece that [`Reader::ready`] told of.
+    fn take(&mut self) -> Option<BytesMut> {
+        let piece = self.pieces.pop_front()?;
+        self.at += (piece.len() - HEADER_BYTES) as u64;
+        Some(piece)
+    }
+
+    fn read_ahead(&mut self, offset: u64) {
+        let here: usize = self.pieces.iter().map(|piece| piece.len() - HEADER_BYTES).sum();
+        let next = offset + here as u64;
+        let has_it = self.reading.as_ref().is_some_and(|(start, ..)| *start == next);
+        if !has_it && next < self.source.size() {
+            self.read(next);
+        }
+    }
+
+    fn read(&mut self, offset: u64) {
+        let bytes = READ_BYTES.max(self.piece_bytes);
+        let (source, piece_bytes) = (self.source.clone(), self.piece_bytes);
+        let end = self.source.size().min(offset + bytes as u64);
+        let read = async move { source.pieces(offset, bytes, piece_bytes).await };
+        self.reading = Some((offset, end, tokio::spawn(read)));
+    }
+}
