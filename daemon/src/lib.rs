@@ -1,6 +1,8 @@
 //! The daemon.
 
+pub mod config;
 pub mod link;
+pub mod paths;
 pub mod repository;
 pub mod server;
 pub mod session;

@@ -1,5 +1,7 @@
-#![cfg(unix)]
 //! The blocking client against a daemon of a few lines: what it does with each way of answering.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // A test fails so.
 
 use std::io::{Read as _, Write as _};
 use std::thread::{self, JoinHandle};

@@ -1,6 +1,8 @@
 //! The bytes of the control protocol: one frame of each kind, as every released version reads it.
 //! A change here means a new version of the protocol.
 
+#![allow(clippy::unwrap_used)] // A test fails so.
+
 use std::fmt::Write as _;
 
 use imgrepo_proto::control::reply::{

@@ -1,0 +1,248 @@
+//! What the daemon is told to do: flags, `IMGREPO_*` variables, what it remembers, the configuration
+//! file, defaults, in this order. `main` resolves it once; every other room is given its part.
+//!
+//! The file is strict (a key that is not known is an error that names it) and never written.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+
+use imgrepo_proto::limits::{DEFAULT_PORT, MAX_IMAGE_BYTES, V1_BUDGET_BYTES, V1_MAX_IMAGE_BYTES};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal};
+use serde::{Deserialize, Serialize};
+
+use file::File;
+
+mod file;
+
+/// The command line's part.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// Be the server.
+    pub serve: bool,
+    /// Where to listen.
+    pub listen: Option<String>,
+    /// Where to connect.
+    pub connect: Option<String>,
+    /// As whom.
+    pub user: Option<String>,
+    /// Let guests in from beyond this machine.
+    pub allow_guests: bool,
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+}
+
+/// What `imgctl connect` and `disconnect` said last; kept across restarts by the control room.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Where to connect.
+    pub url: Option<String>,
+    /// As whom.
+    pub user: Option<PersonName>,
+    /// Not to connect by itself.
+    #[serde(default)]
+    pub offline: bool,
+}
+
+/// Everything the daemon was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The person's name.
+    pub user: PersonName,
+    /// The configuration file that was read, whether or not it is there.
+    pub file: PathBuf,
+    /// What to be.
+    pub mode: Mode,
+}
+
+/// What to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// A client: connect here, or stay offline.
+    Client {
+        /// Where to.
+        connect: Option<String>,
+    },
+    /// The server.
+    Server(ServerConfig),
+}
+
+/// What a server was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The name that it is reached by from elsewhere.
+    pub public_host: Option<String>,
+    /// Whether those who reach it may use it without an account.
+    pub guests: bool,
+    /// The largest image, in bytes.
+    pub max_image_bytes: u64,
+    /// The largest image of old (v1) clients.
+    pub v1_max_image_bytes: u64,
+    /// All contents of old clients in flight together.
+    pub v1_budget_bytes: u64,
+    /// Days that an image stays in the trash.
+    pub trash_days: u32,
+    /// Days that an interrupted upload is kept.
+    pub staging_days: u32,
+    /// Room for interrupted uploads.
+    pub staging_quota_bytes: u64,
+    /// Sessions at once.
+    pub max_sessions: u32,
+}
+
+/// Days in the trash: long enough to miss a picture after a holiday.
+const TRASH_DAYS: u32 = 30;
+/// Days that an interrupted upload is kept: a laptop is opened again within a week.
+const STAGING_DAYS: u32 = 7;
+/// Room for interrupted uploads: eight of the largest images.
+const STAGING_QUOTA_BYTES: u64 = 8 * MAX_IMAGE_BYTES;
+/// Sessions at once: what a group that shares a server never reaches, at under 100 MB if it did.
+const MAX_SESSIONS: u32 = 10_000;
+
+/// What the log shows: `IMGREPO_LOG`, in the form of tracing's filters.
+pub fn log_filter(var: impl Fn(&str) -> Option<OsString>) -> String {
+    text(&var, "IMGREPO_LOG").unwrap_or_else(|| "info".to_owned())
+}
+
+impl Config {
+    /// Puts everything together, reading the configuration file (`default_file` unless another is
+    /// named) and these environment variables.
+    ///
+    /// # Errors
+    /// `usage` for what the command line says, `file_error` for what the file does.
+    pub fn resolve(
+        flags: &Flags,
+        var: impl Fn(&str) -> Option<OsString>,
+        remembered: &Remembered,
+        default_file: &Path,
+    ) -> Result<Config, Refusal> {
+        flags.check()?;
+        let variable =
+            || var("IMGREPO_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let named = flags.config.clone().or_else(variable);
+        let file = File::read(named.as_deref().unwrap_or(default_file), named.is_some())?;
+        let user = match flags.user.clone().or_else(|| text(&var, "IMGREPO_USER")) {
+            Some(user) => person(&user, "--user")?,
+            None => match (&remembered.user, file.client.user) {
+                (Some(user), _) => user.clone(),
+                (None, Some(user)) => person(&user, "`user` of the configuration")?,
+                (None, None) => login_name(&var),
+            },
+        };
+        let mode = if flags.serve {
+            let listen = flags.listen.clone().or_else(|| text(&var, "IMGREPO_LISTEN"));
+            Mode::Server(server(flags, listen, file.server)?)
+        } else {
+            let told = flags.connect.clone().or_else(|| text(&var, "IMGREPO_CONNECT"));
+            let by_itself = || remembered.url.clone().or(file.client.connect);
+            let connect = match told {
+                Some(url) => Some(url),
+                None if remembered.offline => None,
+                None => by_itself(),
+            };
+            Mode::Client { connect }
+        };
+        let file = named.unwrap_or_else(|| default_file.to_owned());
+        Ok(Config { user, file: std::path::absolute(&file).unwrap_or(file), mode })
+    }
+}
+
+impl Flags {
+    fn check(&self) -> Result<(), Refusal> {
+        let usage = |message: &str| Err(Refusal::new(ErrorCode::Usage, message));
+        if self.serve && self.connect.is_some() {
+            return usage(
+                "a daemon either serves or connects: --serve and --connect exclude each other",
+            );
+        }
+        if !self.serve && self.listen.is_some() {
+            return usage("--listen needs --serve: only a server listens");
+        }
+        if !self.serve && self.allow_guests {
+            return usage("--allow-guests needs --serve: only a server has guests");
+        }
+        Ok(())
+    }
+}
+
+fn server(
+    flags: &Flags,
+    listen: Option<String>,
+    file: file::Server,
+) -> Result<ServerConfig, Refusal> {
+    let listen = match listen.or(file.listen) {
+        Some(text) => address(&text)?,
+        None => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
+    };
+    let open = flags.allow_guests || file.allow_guests.unwrap_or(false);
+    if !listen.ip().is_loopback() && !open {
+        return Err(Refusal::new(
+            ErrorCode::Usage,
+            format!(
+                "cannot listen on {listen}: other machines reach it, and everyone who does could \
+                 see and add images, as this version has no accounts"
+            ),
+        )
+        .hint("add --allow-guests if everyone who reaches it may do that"));
+    }
+    let bytes = |size: Option<file::Size>, default| size.map_or(default, |size| size.0);
+    Ok(ServerConfig {
+        listen,
+        public_host: file.public_host,
+        // On loopback they are this machine's own users.
+        guests: open || listen.ip().is_loopback(),
+        max_image_bytes: bytes(file.max_image_size, MAX_IMAGE_BYTES),
+        v1_max_image_bytes: bytes(file.v1_max_image_size, V1_MAX_IMAGE_BYTES),
+        v1_budget_bytes: bytes(file.v1_budget, V1_BUDGET_BYTES),
+        trash_days: file.trash_days.unwrap_or(TRASH_DAYS),
+        staging_days: file.staging_days.unwrap_or(STAGING_DAYS),
+        staging_quota_bytes: bytes(file.staging_quota, STAGING_QUOTA_BYTES),
+        max_sessions: file.max_sessions.map_or(MAX_SESSIONS, std::num::NonZero::get),
+    })
+}
+
+/// `HOST:PORT` or `HOST`, of IP addresses or names.
+fn address(text: &str) -> Result<SocketAddr, Refusal> {
+    let refused = |why: &str| {
+        let shown = imgrepo_proto::name::shown(text);
+        Refusal::new(ErrorCode::Usage, format!("cannot listen on `{shown}`: {why}"))
+            .hint("give it as HOST:PORT, such as 127.0.0.1:8765")
+    };
+    let bare: Result<IpAddr, _> = text.trim_matches(['[', ']']).parse();
+    if let Ok(ip) = bare {
+        return Ok(SocketAddr::new(ip, DEFAULT_PORT));
+    }
+    let named = if text.contains(':') { text.to_owned() } else { format!("{text}:{DEFAULT_PORT}") };
+    let found = named.to_socket_addrs().map_err(|error| refused(&error.to_string()))?;
+    // Where a name has addresses of both kinds, the one that clients of either kind try.
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| refused("the name has no address"))
+}
+
+fn person(text: &str, whose: &str) -> Result<PersonName, Refusal> {
+    PersonName::parse(text).map_err(|error| {
+        let shown = imgrepo_proto::name::shown(text);
+        Refusal::new(ErrorCode::Usage, format!("{whose} cannot be `{shown}`: {error}"))
+    })
+}
+
+fn text(var: impl Fn(&str) -> Option<OsString>, name: &str) -> Option<String> {
+    let value = var(name)?.to_string_lossy().into_owned();
+    (!value.is_empty()).then_some(value)
+}
+
+/// Who is logged in: by variables, else by the system's list of users, else nobody in particular.
+fn login_name(var: impl Fn(&str) -> Option<OsString>) -> PersonName {
+    let by_variable = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| text(&var, name));
+    let name = by_variable.or_else(|| {
+        let user = imgrepo_proto::control::endpoint::user().to_string();
+        let users = std::fs::read_to_string("/etc/passwd").ok()?;
+        let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        users.find(|fields| fields.get(2) == Some(&user.as_str()))?.first().map(|&n| n.to_owned())
+    });
+    name.and_then(|name| PersonName::parse(&name).ok()).unwrap_or_else(PersonName::anon)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The configuration file's keys, as `daemon/README.md` describes them. Read, never written.
+
+use std::fmt;
+use std::num::NonZero;
+use std::path::Path;
+
+use imgrepo_proto::{ErrorCode, Refusal};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// The file.
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) server: Server,
+    pub(super) client: Client,
+}
+
+/// `[server]`: used with `--serve`.
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    pub(super) listen: Option<String>,
+    pub(super) public_host: Option<String>,
+    pub(super) allow_guests: Option<bool>,
+    pub(super) max_image_size: Option<Size>,
+    pub(super) v1_max_image_size: Option<Size>,
+    pub(super) v1_budget: Option<Size>,
+    pub(super) trash_days: Option<u32>,
+    pub(super) staging_days: Option<u32>,
+    pub(super) staging_quota: Option<Size>,
+    pub(super) max_sessions: Option<NonZero<u32>>,
+}
+
+/// `[client]`: used without.
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Client {
+    pub(super) connect: Option<String>,
+    pub(super) user: Option<String>,
+}
+
+impl File {
+    /// Reads it; one that is missing is empty, unless it was named.
+    pub(super) fn read(path: &Path, named: bool) -> Result<File, Refusal> {
+        let refused = |why: String| {
+            let path = path.display();
+            Refusal::new(
+                ErrorCode::FileError,
+                format!("cannot use the configuration file `{path}`: {why}"),
+            )
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => File::parse(&text).map_err(refused),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => {
+                Ok(File::default())
+            }
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<File, String> {
+        toml::from_str(text).map_err(|error| match error.span() {
+            Some(span) => {
+                let before = text.get(..span.start).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                format!("line {line}: {}", error.message())
+            }
+            None => error.message().to_owned(),
+        })
+    }
+}
+
+/// Bytes: a whole number, or a text such as `64 MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct NumberOrText;
+        impl Visitor<'_> for NumberOrText {
+            type Value = Size;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes or a text such as \"64 MiB\"")
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Size, E> {
+                let number = u64::try_from(number);
+                number.map(Size).map_err(|_| E::custom("a size cannot be negative"))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Size, E> {
+                Ok(Size(number))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+                size(text).map(Size).ok_or_else(|| {
+                    E::custom(format!("`{text}` is no size: give it as \"64 MiB\" or as bytes"))
+                })
+            }
+        }
+        from.deserialize_any(NumberOrText)
+    }
+}
+
+fn size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "kB" | "KB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}

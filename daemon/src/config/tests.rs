@@ -1,0 +1,142 @@
+//! What wins over what, and what is refused.
+
+use super::*;
+
+fn resolve(
+    flags: &Flags,
+    vars: &[(&str, &str)],
+    remembered: &Remembered,
+    file: &str,
+) -> Result<Config, Refusal> {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("config.toml");
+    if !file.is_empty() {
+        std::fs::write(&path, file).unwrap();
+    }
+    let find = |name: &str| vars.iter().find(|(key, _)| *key == name);
+    Config::resolve(flags, |name| find(name).map(|(_, value)| value.into()), remembered, &path)
+}
+
+fn connect(config: Config) -> (Option<String>, String) {
+    match config.mode {
+        Mode::Client { connect } => (connect, config.user.to_string()),
+        Mode::Server(_) => panic!("a client was asked for"),
+    }
+}
+
+fn server(flags: Flags, vars: &[(&str, &str)], file: &str) -> Result<ServerConfig, Refusal> {
+    let flags = Flags { serve: true, ..flags };
+    match resolve(&flags, vars, &Remembered::default(), file)?.mode {
+        Mode::Server(server) => Ok(server),
+        Mode::Client { .. } => panic!("a server was asked for"),
+    }
+}
+
+#[test]
+fn flag_variable_remembered_file_default_in_this_order() {
+    let file = "[client]\nconnect = \"file\"\nuser = \"filip\"\n";
+    let user = |name: &str| PersonName::parse(name).ok();
+    let remembered = Remembered { url: Some("state".into()), user: user("stella"), offline: false };
+    let vars = [("IMGREPO_CONNECT", "env"), ("IMGREPO_USER", "eva"), ("USER", "login")];
+    let flags =
+        Flags { connect: Some("flag".into()), user: Some("flavia".into()), ..Flags::default() };
+    let nothing = Flags::default();
+    let told = |flags: &Flags, vars: &[(&str, &str)], remembered: &Remembered, file: &str| {
+        let (url, user) = connect(resolve(flags, vars, remembered, file).unwrap());
+        (url.unwrap_or_default(), user)
+    };
+    let pair = |url: &str, user: &str| (url.to_owned(), user.to_owned());
+    assert_eq!(told(&flags, &vars, &remembered, file), pair("flag", "flavia"));
+    assert_eq!(told(&nothing, &vars, &remembered, file), pair("env", "eva"));
+    assert_eq!(told(&nothing, &vars[2..], &remembered, file), pair("state", "stella"));
+    let none = Remembered::default();
+    assert_eq!(told(&nothing, &vars[2..], &none, file), pair("file", "filip"));
+    assert_eq!(told(&nothing, &vars[2..], &none, ""), pair("", "login"));
+    let offline = Remembered { offline: true, ..remembered };
+    assert_eq!(told(&nothing, &vars[2..], &offline, file), pair("", "stella"));
+    assert_eq!(told(&flags, &vars, &offline, file).0, "flag");
+}
+
+#[test]
+fn a_server_has_its_own_precedence_and_defaults() {
+    let plain = server(Flags::default(), &[("IMGREPO_CONNECT", "x")], "").unwrap();
+    assert_eq!(plain.listen.to_string(), "127.0.0.1:8765");
+    assert!(plain.guests);
+    assert_eq!(plain.max_image_bytes, MAX_IMAGE_BYTES);
+    let file = "[server]\nlisten = \"127.0.0.1:1\"\nmax_image_size = \"5 MiB\"\n\
+                v1_budget = 7\ntrash_days = 3\nmax_sessions = 2\n";
+    let told = server(Flags::default(), &[], file).unwrap();
+    assert_eq!((told.listen.port(), told.max_image_bytes), (1, 5 << 20));
+    assert_eq!((told.v1_budget_bytes, told.trash_days, told.max_sessions), (7, 3, 2));
+    let vars = [("IMGREPO_LISTEN", "[::1]:2")];
+    assert_eq!(server(Flags::default(), &vars, file).unwrap().listen.to_string(), "[::1]:2");
+    let flags = Flags { listen: Some("localhost:3".into()), ..Flags::default() };
+    assert_eq!(server(flags, &vars, file).unwrap().listen.to_string(), "127.0.0.1:3");
+    for (text, address) in
+        [("::1", "[::1]:8765"), ("[::1]", "[::1]:8765"), ("127.0.0.2", "127.0.0.2:8765")]
+    {
+        let flags = Flags { listen: Some(text.into()), ..Flags::default() };
+        assert_eq!(server(flags, &[], "").unwrap().listen.to_string(), address);
+    }
+}
+
+#[test]
+fn beyond_this_machine_only_where_guests_are_allowed() {
+    let open = Flags { listen: Some("0.0.0.0:0".into()), ..Flags::default() };
+    let refusal = server(open.clone(), &[], "").unwrap_err();
+    assert_eq!(refusal.code, ErrorCode::Usage);
+    assert!(refusal.message.starts_with("cannot listen on 0.0.0.0:0: other machines reach it"));
+    assert!(server(Flags { allow_guests: true, ..open.clone() }, &[], "").unwrap().guests);
+    assert!(server(open, &[], "[server]\nallow_guests = true\n").unwrap().guests);
+}
+
+#[test]
+fn flags_that_exclude_each_other_are_wrong_usage() {
+    let none = Remembered::default();
+    for flags in [
+        Flags { serve: true, connect: Some("h".into()), ..Flags::default() },
+        Flags { listen: Some("h".into()), ..Flags::default() },
+        Flags { allow_guests: true, ..Flags::default() },
+        Flags { serve: true, listen: Some("127.0.0.1:x".into()), ..Flags::default() },
+        Flags { user: Some(" ".into()), ..Flags::default() },
+    ] {
+        assert_eq!(resolve(&flags, &[], &none, "").unwrap_err().code, ErrorCode::Usage);
+    }
+}
+
+#[test]
+fn the_file_is_strict_and_says_where() {
+    let none = Remembered::default();
+    let message = |file: &str| {
+        let refusal = resolve(&Flags::default(), &[], &none, file).unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::FileError);
+        assert!(refusal.message.contains("config.toml`: "), "{}", refusal.message);
+        refusal.message
+    };
+    assert!(message("[server]\n\nlissten = 1\n").contains("line 3: unknown field `lissten`"));
+    assert!(message("[sever]\n").contains("line 1: unknown field `sever`"));
+    assert!(message("[server]\nv1_budget = \"many\"\n").contains("`many` is no size"));
+    assert!(message("[server]\nv1_budget = -1\n").contains("cannot be negative"));
+    assert!(message("[server]\nmax_sessions = 0\n").contains("line 2"));
+    assert!(message("what\n").contains("line 1"));
+    let flags = Flags { config: Some("/nonexistent/c.toml".into()), ..Flags::default() };
+    let refusal = resolve(&flags, &[], &none, "").unwrap_err();
+    assert!(refusal.message.contains("`/nonexistent/c.toml`"), "{}", refusal.message);
+    let vars = [("IMGREPO_CONFIG", "/nonexistent/e.toml")];
+    assert!(resolve(&Flags::default(), &vars, &none, "").is_err());
+}
+
+#[test]
+fn sizes_have_units() {
+    let size = |text: &str| {
+        let file = format!("[server]\nv1_budget = \"{text}\"\n");
+        File::parse(&file).ok().and_then(|file| file.server.v1_budget).map(|size| size.0)
+    };
+    assert_eq!(size("64 MiB"), Some(64 << 20));
+    assert_eq!(size("64MiB"), Some(64 << 20));
+    assert_eq!(size("2 GB"), Some(2_000_000_000));
+    assert_eq!(size("12"), Some(12));
+    for bad in ["", "MiB", "1.5 GiB", "-1", "99999999 TiB", "1 mib"] {
+        assert_eq!(size(bad), None, "{bad}");
+    }
+}
