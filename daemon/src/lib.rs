@@ -1,6 +1,8 @@
 //! The daemon.
 
 pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod link;
 pub mod paths;
 pub mod repository;

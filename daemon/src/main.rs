@@ -1,2 +1,186 @@
-//! The daemon program.
-fn main() {}
+//! `imgrepod`: the command line, the log, the signals, and one [`Daemon`] until it is told to end.
+//! Only this file prints and exits.
+
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::exit)] // This is where it happens.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use imgrepo_proto::{ErrorCode, Refusal};
+use imgrepod::config::{self, Config, Flags};
+use imgrepod::daemon::{Daemon, Ground};
+use imgrepod::paths::Paths;
+use tracing_subscriber::EnvFilter;
+
+/// Threads that wait for the disk at once: what keeps a disk busy with fsyncs, and readers beside.
+const BLOCKING_THREADS: usize = 64;
+
+/// Keeps this person's session to a repository of images, or is the repository's server.
+///
+/// It runs in the foreground and logs to stderr. Without --serve or --connect it connects to where
+/// `imgctl connect` said last.
+#[derive(Debug, Parser)]
+#[command(name = "imgrepod", version, max_term_width = 100)]
+struct Cli {
+    /// Be the server, with the repository of this home
+    #[arg(long)]
+    serve: bool,
+    /// Where the server listens [default: 127.0.0.1:8765]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// The server to connect to: ws://host:port/, host:port or host
+    #[arg(long, value_name = "URL")]
+    connect: Option<String>,
+    /// Your name there [default: the login name]
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Let everyone who reaches the server see and add images
+    #[arg(long)]
+    allow_guests: bool,
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let flags = Flags {
+        serve: cli.serve,
+        listen: cli.listen,
+        connect: cli.connect,
+        user: cli.user,
+        allow_guests: cli.allow_guests,
+        config: cli.config,
+    };
+    match start_log().and_then(|()| run(&flags)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            eprintln!("imgrepod: {}", refusal.message);
+            if let Some(hint) = refusal.hint {
+                eprintln!("hint: {hint}");
+            }
+            // A start that fails is 1 whatever the cause; wrong usage is 2, as everywhere.
+            ExitCode::from(if refusal.code == ErrorCode::Usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn start_log() -> Result<(), Refusal> {
+    let filter = config::log_filter(|name| std::env::var_os(name));
+    let parsed = EnvFilter::try_new(&filter).map_err(|error| {
+        Refusal::new(ErrorCode::Usage, format!("cannot use IMGREPO_LOG=`{filter}`: {error}"))
+            .hint("such as IMGREPO_LOG=debug, or IMGREPO_LOG=info,imgrepod::link=trace")
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+fn run(flags: &Flags) -> Result<(), Refusal> {
+    flags.check()?;
+    let paths = Paths::from_env(|name| std::env::var_os(name))?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Two at least: a request must not wait for another's work on a machine of one core.
+        .worker_threads(cores.max(2))
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("imgrepod")
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Refusal::new(ErrorCode::Internal, format!("cannot start the runtime: {error}"))
+        })?;
+    let farewells = runtime.block_on(async {
+        // From here on a signal is not the process's end but ours.
+        let mut signals = Signals::listen()?;
+        let default_file = paths.config.clone();
+        let ground = Ground::take(paths)?;
+        let remembered = ground.remembered();
+        let var = |name: &str| std::env::var_os(name);
+        let config = Config::resolve(flags, var, &remembered, &default_file)?;
+        // Dropping the start is safe: what it has begun is taken up by the next one.
+        let daemon = tokio::select! {
+            daemon = Daemon::start(ground, config) => daemon?,
+            _ = signals.next() => return Ok(None),
+        };
+        announce(daemon.ready());
+        // Either only wakes.
+        tokio::select! {
+            () = daemon.asked_to_stop() => {}
+            signal = signals.next() => tracing::info!(signal, "stopping; once more stops at once"),
+        }
+        tokio::select! {
+            farewells = daemon.stop() => Ok(Some(farewells)),
+            // 128 and the signal's number, as a shell has it.
+            signal = signals.next() => std::process::exit(128 + signal),
+        }
+    })?;
+    drop(runtime);
+    drop(farewells);
+    Ok(())
+}
+
+/// Says that everything is up: to people, and where its output is read by a program, to that.
+fn announce(ready: &str) {
+    eprintln!("{ready}");
+    let mut stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        // A reader that is gone does not keep the daemon from running.
+        let _ = writeln!(stdout, "{ready}").and_then(|()| stdout.flush());
+    }
+}
+
+/// What tells the daemon to end: Ctrl-C, SIGTERM, and a terminal that closes.
+#[cfg(unix)]
+struct Signals([tokio::signal::unix::Signal; 3]);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self, Refusal> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(|error| no_signals(&error));
+        Ok(Signals([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+        ]))
+    }
+
+    /// The next one's number.
+    async fn next(&mut self) -> i32 {
+        let Signals([interrupt, terminate, hangup]) = self;
+        // Each keeps what was not taken.
+        tokio::select! {
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+            _ = hangup.recv() => 1,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self, Refusal> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> i32 {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!("{}", no_signals(&error).message);
+            std::future::pending::<()>().await;
+        }
+        2
+    }
+}
+
+fn no_signals(error: &std::io::Error) -> Refusal {
+    Refusal::new(ErrorCode::Internal, format!("cannot listen to signals: {error}"))
+}

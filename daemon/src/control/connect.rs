@@ -1,0 +1,80 @@
+//! `Connect` and `Disconnect`: the session that is kept open, and remembered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgrepo_proto::control::Outcome;
+use imgrepo_proto::control::reply::{SessionState, SessionStatus};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal};
+
+use super::connection::Answer;
+use super::{Context, Memory, Mode, status};
+use crate::config::Remembered;
+use crate::session::{Address, ServerUrl};
+
+/// How long a program waits for a new session: as long as a person does. The session itself goes
+/// on trying.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) async fn connect(context: &Context, url: &str, user: Option<&str>) -> Answer {
+    let memory = memory(context)?;
+    let server = ServerUrl::parse(url)?;
+    let user = match user {
+        Some(text) => PersonName::parse(text).map_err(|error| {
+            let shown = imgrepo_proto::name::shown(text);
+            Refusal::new(ErrorCode::BadName, format!("cannot connect as `{shown}`: {error}"))
+        })?,
+        None => memory.remembered().user.unwrap_or_else(|| context.user.clone()),
+    };
+    let next = Remembered { url: Some(server.to_string()), user: Some(user.clone()), offline: false };
+    remember(memory, next).await?;
+    context.session.connect(Address::Url(server), user);
+    // From here on the status is that of the new session.
+    let mut state = context.session.status();
+    let settled = tokio::time::timeout(CONNECT_LIMIT, async {
+        let is_settled = |now: &SessionStatus| {
+            matches!(now.state, SessionState::Connected | SessionState::Refused)
+        };
+        state.wait_for(is_settled).await.ok().map(|now| now.clone())
+    });
+    let now = settled.await.ok().flatten();
+    let now = now.unwrap_or_else(|| context.session.status().borrow().clone());
+    match now.state {
+        SessionState::Connected => Ok(Outcome::Status(status::status(context).await)),
+        SessionState::Refused => Err(now.error.unwrap_or_else(|| not_connected(url, None))),
+        _ => Err(not_connected(url, now.error)),
+    }
+}
+
+pub(super) async fn disconnect(context: &Context) -> Answer {
+    let memory = memory(context)?;
+    remember(memory, Remembered { offline: true, ..memory.remembered() }).await?;
+    context.session.disconnect().await;
+    Ok(Outcome::Status(status::status(context).await))
+}
+
+fn memory(context: &Context) -> Result<&Arc<Memory>, Refusal> {
+    match &context.mode {
+        Mode::Client(memory) => Ok(memory),
+        Mode::Server(_) => Err(Refusal::new(
+            ErrorCode::Conflict,
+            "this daemon is the server itself and always connected to it",
+        )
+        .hint("to reach another server, start a client with a home of its own (IMGREPO_HOME)")),
+    }
+}
+
+async fn remember(memory: &Arc<Memory>, next: Remembered) -> Result<(), Refusal> {
+    let memory = memory.clone();
+    let written = tokio::task::spawn_blocking(move || memory.remember(|now| *now = next));
+    written.await.unwrap_or_else(|error| {
+        Err(Refusal::new(ErrorCode::Internal, format!("cannot write the state file: {error}")))
+    })
+}
+
+fn not_connected(url: &str, error: Option<Refusal>) -> Refusal {
+    let url = imgrepo_proto::name::shown(url);
+    let why = error.map_or_else(|| "it does not answer".to_owned(), |error| error.message);
+    Refusal::new(ErrorCode::NotConnected, format!("cannot connect to `{url}` yet: {why}"))
+        .hint("the daemon goes on trying; see: imgctl status")
+}

@@ -1,0 +1,40 @@
+//! `Download`: a content, in order, to the program that asked.
+
+use bytes::Bytes;
+use imgrepo_proto::control::reply::{Info, Size};
+use imgrepo_proto::control::{CHUNK_BYTES, Outcome, Reply};
+use imgrepo_proto::{ImageId, ImageRef, Refusal};
+
+use super::Context;
+use super::connection::Answer;
+use super::resolve;
+use super::wire::Replies;
+use crate::transfer::{self, Sink};
+
+pub(super) async fn download(
+    context: &Context,
+    image: ImageRef,
+    replies: &mut Replies<'_>,
+) -> Answer {
+    let _transfer = context.transfers.begin();
+    let peer = context.session.peer().await?;
+    let target = resolve::target(&peer, image).await?;
+    let record = transfer::download(&context.session, target, ToProgram(replies)).await?;
+    Ok(Outcome::Image(record))
+}
+
+/// The program takes a piece before the next is fetched: its pace is the download's.
+struct ToProgram<'a, 'b>(&'a mut Replies<'b>);
+
+impl Sink for ToProgram<'_, '_> {
+    async fn size(&mut self, image: ImageId, info: Info) -> Result<(), Refusal> {
+        Ok(self.0.send(&Reply::Size(Size { image, info })).await?)
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Refusal> {
+        for piece in bytes.chunks(CHUNK_BYTES) {
+            self.0.send(&Reply::Data(piece.to_vec())).await?;
+        }
+        Ok(())
+    }
+}

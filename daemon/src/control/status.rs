@@ -1,0 +1,36 @@
+//! `Status`: how the daemon, its session and its server are.
+
+use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, Status};
+use imgrepo_proto::session::command::List;
+
+use super::{Context, Mode};
+
+pub(super) async fn status(context: &Context) -> Status {
+    let server = match &context.mode {
+        Mode::Client(_) => None,
+        Mode::Server(server) => {
+            let owner = server.repository.owner();
+            let one = List { limit: Some(1), ..List::default() };
+            // The catalog keeps the count; one that cannot be read has said so in the log.
+            let page = server.repository.list(&owner, one).await;
+            Some(ServerStatus {
+                listen: server.listen.to_string(),
+                guests: server.guests,
+                sessions: (server.sessions)(),
+                images: page.ok().and_then(|page| page.total).unwrap_or(0),
+                data: server.data.clone(),
+            })
+        }
+    };
+    Status {
+        daemon: DaemonStatus {
+            version: context.program.version.clone(),
+            pid: std::process::id(),
+            started_at: context.started_at,
+            config: context.config.clone(),
+            transfers: context.transfers.count(),
+        },
+        session: context.session.status().borrow().clone(),
+        server,
+    }
+}

@@ -1,0 +1,267 @@
+//! The daemon as a whole: everything started in order, stopped in reverse. `main` runs one.
+//!
+//! The local socket is taken first, because a second daemon of the same person must not touch
+//! anything, and answered last. A server's own session reaches it by a stream in memory, so that
+//! from the session upwards nothing knows whether this is the client or the server.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgrepo_proto::limits::SessionLimits;
+use imgrepo_proto::session::command::Program;
+use imgrepo_proto::{ErrorCode, Refusal};
+use jiff::Timestamp;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Mode, Remembered, ServerConfig};
+use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool, Transfers};
+use crate::paths::Paths;
+use crate::repository::{self, Repository};
+use crate::server::{self, Server};
+use crate::session::{self, Address, ServerUrl, Session};
+
+/// Free space that a server leaves: for the catalog, which must go on when contents no longer fit.
+const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How often expired trash and partial uploads are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How long a connection, and then the reply to AUTH, may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What stands before anything of the daemon is started: its paths and what it remembers. The
+/// configuration depends on the latter.
+pub struct Ground {
+    paths: Paths,
+    listening: Listening,
+    memory: Memory,
+}
+
+/// A running daemon.
+pub struct Daemon {
+    ready: String,
+    stop: CancellationToken,
+    control: Control,
+    session: Session,
+    session_task: JoinHandle<()>,
+    serving: Option<Serving>,
+}
+
+/// What a server has beside.
+struct Serving {
+    server: Arc<Server>,
+    repository: Repository,
+    sweep: JoinHandle<()>,
+}
+
+impl Ground {
+    /// Takes the local socket and reads what is remembered. In a runtime's context.
+    ///
+    /// # Errors
+    /// Another daemon runs, or a directory or a file of the state cannot be used.
+    pub fn take(paths: Paths) -> Result<Ground, Refusal> {
+        let listening = Listening::open(&paths.endpoint)?;
+        make_directory(&paths.state)?;
+        let memory = Memory::open(paths.state.join("session.json"))?;
+        Ok(Ground { paths, listening, memory })
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn remembered(&self) -> Remembered {
+        self.memory.remembered()
+    }
+}
+
+impl Daemon {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// Whatever cannot be started, with what to do about it; all that was started is stopped again.
+    pub async fn start(ground: Ground, config: Config) -> Result<Daemon, Refusal> {
+        let Ground { paths, listening, memory } = ground;
+        let program = Program {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let spool = Spool::open(paths.state.join("spool"))?;
+        // Read before anything is started.
+        let url = match &config.mode {
+            Mode::Client { connect: Some(url) } => Some(ServerUrl::parse(url)?),
+            _ => None,
+        };
+        let serving = match &config.mode {
+            Mode::Client { .. } => None,
+            Mode::Server(told) => Some(Serving::start(told, &config, &paths).await?),
+        };
+
+        let settings = session::Settings {
+            program: program.clone(),
+            seen: paths.state.join("seen.json"),
+            connect_timeout: CONNECT_TIMEOUT,
+        };
+        let (session, session_task) = Session::start(settings);
+        let (ready, mode) = match (&serving, &config.mode) {
+            (Some(serving), Mode::Server(told)) => {
+                let door = serving.server.local();
+                let address = Address::Local(Arc::new(move || door.open()));
+                session.connect(address, config.user.clone());
+                let listen = serving.server.address();
+                let data = paths.data.display();
+                let ready = format!("serving ws://{listen}/ (repository in {data})");
+                (ready, control::Mode::Server(serving.facts(told, &paths)))
+            }
+            _ => {
+                let ready = match url {
+                    Some(url) => {
+                        let ready = format!("session to {url} as {}", config.user);
+                        session.connect(Address::Url(url), config.user.clone());
+                        ready
+                    }
+                    None => "offline (imgctl connect URL)".to_owned(),
+                };
+                (ready, control::Mode::Client(Arc::new(memory)))
+            }
+        };
+        let stop = CancellationToken::new();
+        let context = Context {
+            program,
+            started_at: Timestamp::now(),
+            config: config.file,
+            user: config.user,
+            session: session.clone(),
+            mode,
+            spool: Arc::new(spool),
+            stop: stop.clone(),
+            transfers: Transfers::default(),
+        };
+        let control = Control::serve(listening, Arc::new(context));
+        let ready = format!("imgrepod is ready: {ready}");
+        Ok(Daemon { ready, stop, control, session, session_task, serving })
+    }
+
+    /// The line that says that it is ready, and for what.
+    #[must_use]
+    pub fn ready(&self) -> &str {
+        &self.ready
+    }
+
+    /// Returns when a program has asked the daemon to end.
+    pub async fn asked_to_stop(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Stops everything, the last first. Who asked for it learns that it is done when what this
+    /// returns is dropped.
+    pub async fn stop(self) -> Farewells {
+        let farewells = self.control.stop().await;
+        self.session.end().await;
+        joined("the session", self.session_task).await;
+        if let Some(serving) = self.serving {
+            serving.stop().await;
+        }
+        farewells
+    }
+}
+
+impl Serving {
+    async fn start(
+        told: &ServerConfig,
+        config: &Config,
+        paths: &Paths,
+    ) -> Result<Serving, Refusal> {
+        let settings = repository::Settings {
+            data: paths.data.clone(),
+            owner: config.user.clone(),
+            max_image_bytes: told.max_image_bytes,
+            staging_keep_hours: told.staging_days.saturating_mul(24),
+            staging_quota_bytes: told.staging_quota_bytes,
+            trash_days: told.trash_days,
+            reserve_bytes: RESERVE_BYTES,
+        };
+        let opened = spawn_blocking(move || Repository::open(settings)).await;
+        let repository = opened.map_err(|error| internal("open the repository", &error))?;
+        let repository = repository.map_err(|error| {
+            Refusal::new(
+                ErrorCode::FileError,
+                format!("cannot open the repository in `{}`: {error}", paths.data.display()),
+            )
+        })?;
+        let settings = server::Settings {
+            listen: told.listen,
+            allow_guests: told.guests,
+            public_host: told.public_host.clone(),
+            limits: SessionLimits { max_image_size: told.max_image_bytes, ..SessionLimits::default() },
+            v1_max_image_bytes: told.v1_max_image_bytes,
+            v1_budget_bytes: told.v1_budget_bytes,
+            max_sessions: told.max_sessions,
+            ..server::Settings::default()
+        };
+        let server = match Server::start(settings, repository.clone()).await {
+            Ok(server) => Arc::new(server),
+            Err(error) => {
+                repository.close().await;
+                return Err(Refusal::new(ErrorCode::Conflict, error.to_string()).hint(
+                    "another program may have the port: choose one with --listen HOST:PORT",
+                ));
+            }
+        };
+        let sweep = tokio::spawn(sweep(repository.clone()));
+        Ok(Serving { server, repository, sweep })
+    }
+
+    fn facts(&self, told: &ServerConfig, paths: &Paths) -> control::ServerFacts {
+        let server = self.server.clone();
+        control::ServerFacts {
+            listen: self.server.address(),
+            guests: told.guests,
+            data: paths.data.clone(),
+            repository: self.repository.clone(),
+            sessions: Box::new(move || server.sessions()),
+        }
+    }
+
+    async fn stop(self) {
+        self.sweep.abort();
+        joined("the sweep", self.sweep).await;
+        // The control plane, which counted its sessions, has ended: nobody else holds it.
+        match Arc::into_inner(self.server) {
+            Some(server) => server.stop().await,
+            None => tracing::error!("the server is still in use and is cut"),
+        }
+        self.repository.close().await;
+    }
+}
+
+/// Looks for what has expired, at once and then every hour. Aborted by [`Serving::stop`].
+async fn sweep(repository: Repository) {
+    let mut hours = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        hours.tick().await;
+        repository.sweep(Timestamp::now()).await;
+    }
+}
+
+async fn joined(what: &str, task: JoinHandle<()>) {
+    match task.await {
+        Err(error) if error.is_panic() => tracing::error!(%error, "{what} failed"),
+        _ => {}
+    }
+}
+
+fn make_directory(directory: &Path) -> Result<(), Refusal> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(|error| {
+        let shown = directory.display();
+        Refusal::new(ErrorCode::FileError, format!("cannot make the directory `{shown}`: {error}"))
+    })
+}
+
+fn internal(act: &str, error: &tokio::task::JoinError) -> Refusal {
+    Refusal::new(ErrorCode::Internal, format!("cannot {act}: {error}"))
+}
