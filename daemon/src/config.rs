@@ -150,7 +150,12 @@ impl Config {
 }
 
 impl Flags {
-    fn check(&self) -> Result<(), Refusal> {
+    /// Refuses flags that exclude each other. [`Config::resolve`] does so too; this is for a start
+    /// that must not touch anything before.
+    ///
+    /// # Errors
+    /// `usage`.
+    pub fn check(&self) -> Result<(), Refusal> {
         let usage = |message: &str| Err(Refusal::new(ErrorCode::Usage, message));
         if self.serve && self.connect.is_some() {
             return usage(

@@ -193,7 +193,10 @@ impl Serving {
             listen: told.listen,
             allow_guests: told.guests,
             public_host: told.public_host.clone(),
-            limits: SessionLimits { max_image_size: told.max_image_bytes, ..SessionLimits::default() },
+            limits: SessionLimits {
+                max_image_size: told.max_image_bytes,
+                ..SessionLimits::default()
+            },
             v1_max_image_bytes: told.v1_max_image_bytes,
             v1_budget_bytes: told.v1_budget_bytes,
             max_sessions: told.max_sessions,

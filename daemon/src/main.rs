@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use imgrepo_proto::{ErrorCode, Refusal};
 use imgrepod::config::{self, Config, Flags};
+use imgrepod::control::Farewells;
 use imgrepod::daemon::{Daemon, Ground};
 use imgrepod::paths::Paths;
 use tracing_subscriber::EnvFilter;
@@ -95,34 +96,37 @@ fn run(flags: &Flags) -> Result<(), Refusal> {
         .map_err(|error| {
             Refusal::new(ErrorCode::Internal, format!("cannot start the runtime: {error}"))
         })?;
-    let farewells = runtime.block_on(async {
-        // From here on a signal is not the process's end but ours.
-        let mut signals = Signals::listen()?;
-        let default_file = paths.config.clone();
-        let ground = Ground::take(paths)?;
-        let remembered = ground.remembered();
-        let var = |name: &str| std::env::var_os(name);
-        let config = Config::resolve(flags, var, &remembered, &default_file)?;
-        // Dropping the start is safe: what it has begun is taken up by the next one.
-        let daemon = tokio::select! {
-            daemon = Daemon::start(ground, config) => daemon?,
-            _ = signals.next() => return Ok(None),
-        };
-        announce(daemon.ready());
-        // Either only wakes.
-        tokio::select! {
-            () = daemon.asked_to_stop() => {}
-            signal = signals.next() => tracing::info!(signal, "stopping; once more stops at once"),
-        }
-        tokio::select! {
-            farewells = daemon.stop() => Ok(Some(farewells)),
-            // 128 and the signal's number, as a shell has it.
-            signal = signals.next() => std::process::exit(128 + signal),
-        }
-    })?;
+    let farewells = runtime.block_on(until_told(flags, paths))?;
     drop(runtime);
+    // Now whoever asked for the end may start another.
     drop(farewells);
     Ok(())
+}
+
+/// Runs a daemon until a program or a signal ends it.
+async fn until_told(flags: &Flags, paths: Paths) -> Result<Option<Farewells>, Refusal> {
+    // From here on a signal is not the process's end but ours.
+    let mut signals = Signals::listen()?;
+    let default_file = paths.config.clone();
+    let ground = Ground::take(paths)?;
+    let var = |name: &str| std::env::var_os(name);
+    let config = Config::resolve(flags, var, &ground.remembered(), &default_file)?;
+    // Dropping the start is safe: what it has begun is taken up by the next one.
+    let daemon = tokio::select! {
+        daemon = Daemon::start(ground, config) => daemon?,
+        _ = signals.next() => return Ok(None),
+    };
+    announce(daemon.ready());
+    // Either only wakes.
+    tokio::select! {
+        () = daemon.asked_to_stop() => tracing::info!("stopping: a program asked for it"),
+        signal = signals.next() => tracing::info!(signal, "stopping; once more stops at once"),
+    }
+    tokio::select! {
+        farewells = daemon.stop() => Ok(Some(farewells)),
+        // 128 and the signal's number, as a shell has it.
+        signal = signals.next() => std::process::exit(128 + signal),
+    }
 }
 
 /// Says that everything is up: to people, and where its output is read by a program, to that.

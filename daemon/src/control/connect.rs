@@ -26,7 +26,8 @@ pub(super) async fn connect(context: &Context, url: &str, user: Option<&str>) ->
         })?,
         None => memory.remembered().user.unwrap_or_else(|| context.user.clone()),
     };
-    let next = Remembered { url: Some(server.to_string()), user: Some(user.clone()), offline: false };
+    let next =
+        Remembered { url: Some(server.to_string()), user: Some(user.clone()), offline: false };
     remember(memory, next).await?;
     context.session.connect(Address::Url(server), user);
     // From here on the status is that of the new session.

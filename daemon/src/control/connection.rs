@@ -42,7 +42,6 @@ enum End {
 async fn serve(stream: &Stream, context: &Context) -> Result<End, Closed> {
     let mut requests = Requests::new(stream);
     let mut replies = Replies::new(stream);
-    let gone = |_| Closed::Gone;
 
     let theirs: Hello = requests.next().await?.map_err(Closed::Bad)?;
     let mut ours = Hello::new(context.program.clone());
@@ -50,7 +49,7 @@ async fn serve(stream: &Stream, context: &Context) -> Result<End, Closed> {
     if let Some(version) = common {
         (ours.lowest, ours.highest) = (version, version);
     }
-    replies.write(&ours).await.map_err(gone)?;
+    replies.write(&ours).await.map_err(|_| Closed::Gone)?;
     if common.is_none() {
         return Ok(End::Refused);
     }
@@ -58,7 +57,7 @@ async fn serve(stream: &Stream, context: &Context) -> Result<End, Closed> {
         let request = match requests.next().await? {
             Ok(request) => request,
             Err(error) => {
-                replies.send(&Reply::Refused(unknown(context, &error))).await.map_err(gone)?;
+                replies.send(&Reply::Refused(unknown(context, &error))).await?;
                 continue;
             }
         };
@@ -86,7 +85,7 @@ async fn serve(stream: &Stream, context: &Context) -> Result<End, Closed> {
             Ok(outcome) => Reply::Done(Box::new(outcome)),
             Err(refusal) => Reply::Refused(refusal),
         };
-        replies.send(&reply).await.map_err(gone)?;
+        replies.send(&reply).await?;
         if is_stop {
             return Ok(End::Stop);
         }

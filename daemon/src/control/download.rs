@@ -9,7 +9,7 @@ use super::Context;
 use super::connection::Answer;
 use super::resolve;
 use super::wire::Replies;
-use crate::transfer::{self, Sink};
+use crate::transfer::{self, AsyncSink};
 
 pub(super) async fn download(
     context: &Context,
@@ -26,7 +26,7 @@ pub(super) async fn download(
 /// The program takes a piece before the next is fetched: its pace is the download's.
 struct ToProgram<'a, 'b>(&'a mut Replies<'b>);
 
-impl Sink for ToProgram<'_, '_> {
+impl AsyncSink for ToProgram<'_, '_> {
     async fn size(&mut self, image: ImageId, info: Info) -> Result<(), Refusal> {
         Ok(self.0.send(&Reply::Size(Size { image, info })).await?)
     }

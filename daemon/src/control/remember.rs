@@ -70,10 +70,7 @@ impl Memory {
     }
 
     /// Remembers something else, durably. Blocking.
-    pub(super) fn remember(
-        &self,
-        change: impl FnOnce(&mut Remembered),
-    ) -> Result<(), Refusal> {
+    pub(super) fn remember(&self, change: impl FnOnce(&mut Remembered)) -> Result<(), Refusal> {
         // Held while the file is written, so that two requests leave it as the later one said.
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = now.clone();

@@ -28,7 +28,10 @@ impl Spool {
         };
         prepare().map_err(|error: io::Error| {
             let shown = directory.display();
-            Refusal::new(ErrorCode::FileError, format!("cannot use the directory `{shown}`: {error}"))
+            Refusal::new(
+                ErrorCode::FileError,
+                format!("cannot use the directory `{shown}`: {error}"),
+            )
         })?;
         Ok(Spool { directory, next: AtomicU64::new(0) })
     }

@@ -71,7 +71,7 @@ pub(super) async fn receive(
     loop {
         let piece = match requests.next().await? {
             Ok(Request::Data(piece)) => piece,
-            Ok(Request::End) => return Ok(Ok(Source::spooled(file))),
+            Ok(Request::End) => return Ok(Source::spooled(file)),
             Ok(_) | Err(_) => {
                 let what = "a request came before the end of a streamed content";
                 return Ok(Err(Refusal::new(ErrorCode::BadRequest, what)));

@@ -84,6 +84,12 @@ pub(super) struct Replies<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NotHeard;
 
+impl From<NotHeard> for Closed {
+    fn from(NotHeard: NotHeard) -> Self {
+        Closed::Gone
+    }
+}
+
 impl From<NotHeard> for Refusal {
     fn from(NotHeard: NotHeard) -> Self {
         Refusal::new(ErrorCode::Cancelled, "the program that asked is gone")

@@ -75,14 +75,20 @@ impl Client {
         self.call_with(request, &mut |_| Ok(()))
     }
 
-    /// Carries out a request and hands over its items as they come.
+    /// Carries out a request and hands over its items as they come. [`Request::Stop`] is carried
+    /// out when the daemon has ended.
     ///
     /// # Errors
     /// Why the daemon refused, or why it could not be asked, or what `item` gave.
     pub fn call_with(&mut self, request: &Request, item: Item<'_>) -> Result<Outcome, Refusal> {
         self.carry_out(&mut |open, deadline| {
             open.send(request, deadline)?;
-            open.outcome(deadline, item)
+            let outcome = open.outcome(deadline, item)?;
+            if *request == Request::Stop {
+                // The connection ends when the daemon has, so that another may be started.
+                while open.receive::<Reply>(deadline).is_ok() {}
+            }
+            Ok(outcome)
         })
     }
 
