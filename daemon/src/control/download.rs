@@ -1,9 +1,9 @@
 //! `Download`: a content, in order, to the program that asked.
 
 use bytes::Bytes;
-use imgrepo_proto::control::reply::{Info, Size};
+use imgrepo_proto::control::reply::Size;
 use imgrepo_proto::control::{CHUNK_BYTES, Outcome, Reply};
-use imgrepo_proto::{ImageId, ImageRef, Refusal};
+use imgrepo_proto::{ImageRef, Refusal};
 
 use super::Context;
 use super::connection::Answer;
@@ -27,8 +27,8 @@ pub(super) async fn download(
 struct ToProgram<'a, 'b>(&'a mut Replies<'b>);
 
 impl AsyncSink for ToProgram<'_, '_> {
-    async fn size(&mut self, image: ImageId, info: Info) -> Result<(), Refusal> {
-        Ok(self.0.send(&Reply::Size(Size { image, info })).await?)
+    async fn size(&mut self, size: Size) -> Result<(), Refusal> {
+        Ok(self.0.send(&Reply::Size(size)).await?)
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), Refusal> {
