@@ -4,6 +4,7 @@
 //! anything, and answered last. A server's own session reaches it by a stream in memory, so that
 //! from the session upwards nothing knows whether this is the client or the server.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::config::{Config, Mode, Remembered, ServerConfig};
 use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool, Transfers};
 use crate::paths::Paths;
 use crate::repository::{self, Repository};
-use crate::server::{self, Server};
+use crate::server::{self, Server, StartError};
 use crate::session::{self, Address, ServerUrl, Session};
 
 /// Free space that a server leaves: for the catalog, which must go on when contents no longer fit.
@@ -183,12 +184,8 @@ impl Serving {
         };
         let opened = spawn_blocking(move || Repository::open(settings)).await;
         let repository = opened.map_err(|error| internal("open the repository", &error))?;
-        let repository = repository.map_err(|error| {
-            Refusal::new(
-                ErrorCode::FileError,
-                format!("cannot open the repository in `{}`: {error}", paths.data.display()),
-            )
-        })?;
+        let repository =
+            repository.map_err(|error| Refusal::new(ErrorCode::FileError, error.to_string()))?;
         let settings = server::Settings {
             listen: told.listen,
             allow_guests: told.guests,
@@ -206,9 +203,7 @@ impl Serving {
             Ok(server) => Arc::new(server),
             Err(error) => {
                 repository.close().await;
-                return Err(Refusal::new(ErrorCode::Conflict, error.to_string()).hint(
-                    "another program may have the port: choose one with --listen HOST:PORT",
-                ));
+                return Err(not_serving(&error));
             }
         };
         let sweep = tokio::spawn(sweep(repository.clone()));
@@ -235,6 +230,18 @@ impl Serving {
             None => tracing::error!("the server is still in use and is cut"),
         }
         self.repository.close().await;
+    }
+}
+
+fn not_serving(error: &StartError) -> Refusal {
+    let refusal = Refusal::new(ErrorCode::Conflict, error.to_string());
+    match error {
+        StartError::Bind(_, why) if why.kind() == io::ErrorKind::AddrInUse => refusal
+            .hint("another program has that port: end it, or choose one with --listen HOST:PORT"),
+        StartError::Bind(..) => {
+            refusal.hint("--listen takes an address of this machine, such as 127.0.0.1:8765")
+        }
+        StartError::Open(_) => refusal,
     }
 }
 
