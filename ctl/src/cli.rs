@@ -1,0 +1,292 @@
+//! The words of the command line: a contract that scripts depend on. Pure shape; what a verb does
+//! stands in `commands`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{
+    Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
+use clap_complete::Shell;
+use imgrepo_proto::{ErrorCode, Refusal};
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Upload, list, download and follow the images that a group of people share.
+#[derive(Debug, Parser)]
+#[command(
+    name = "imgctl",
+    version,
+    after_help = "IMAGE is an id (7), an exact name (beach.jpg; name:7 forces a name) or @last, the newest.\n\
+                  PATTERN is a glob over the whole name, without regard to case.\n\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage, 3 daemon not running, 4 refused, 5 not found,\n\
+                  6 some of several failed, 7 not connected or a passing fault, 8 ambiguous name or conflict,\n\
+                  9 timed out, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Global {
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but data and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more, such as the code of an error
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Whether to use colours; NO_COLOR is respected
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Draw no progress bar
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+    /// Give up after this many seconds
+    #[arg(long, global = true, value_name = "SECS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show how the daemon and its session are
+    Status,
+    /// Open the session to a server and keep it open, across restarts too
+    Connect(Connect),
+    /// End the session in order and stay offline
+    Disconnect,
+    /// Store images: files and, recursively, folders
+    Upload(Upload),
+    /// List images, the newest first
+    List(List),
+    /// Show everything that is known of an image
+    Info(One),
+    /// Fetch originals, byte for byte
+    Download(Download),
+    /// Give an image another name
+    Rename(Rename),
+    /// Move images to the trash
+    Rm(Several),
+    /// Bring images back from the trash
+    Restore(Several),
+    /// See or empty the trash
+    #[command(subcommand)]
+    Trash(Trash),
+    /// Show what happened in the repository
+    Events(Events),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Try it all: a server and two people's daemons in temporary folders
+    Demo(Demo),
+    /// End the daemon
+    Stop,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    /// ws://HOST:PORT/, or HOST[:PORT]
+    pub(crate) url: String,
+    /// Your name there
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    /// Files and folders; `-` reads standard input (with --name)
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The image's name, instead of the file's
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only names that fit this glob
+    pub(crate) pattern: Option<String>,
+    /// Only images of this person
+    #[arg(long, value_name = "U")]
+    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+/// Which part of a list, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Page {
+    /// At most this many (on a terminal 50, unless told otherwise)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "all")]
+    pub(crate) limit: Option<u64>,
+    /// Go on after an earlier list
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+    /// All of them, on a terminal too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// More columns
+    #[arg(short, long)]
+    pub(crate) long: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Which image
+    pub(crate) image: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Several {
+    /// Which images
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Download {
+    /// Which images
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    /// Where to: a file, a folder, or `-` for standard output
+    #[arg(short, long, value_name = "PATH|DIR|-")]
+    pub(crate) output: Option<PathBuf>,
+    /// Overwrite files that exist
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rename {
+    /// Which image
+    pub(crate) image: String,
+    /// Its new name
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trash {
+    /// List what is in the trash
+    Ls(Page),
+    /// Remove everything in the trash for ever
+    Empty {
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with what happens from now on, through cuts of the session
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// After this event; 0 is the beginning
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) since: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Your own pictures instead of those that the program brings
+    #[arg(long, value_name = "DIR", env = "IMAGES")]
+    pub(crate) images: Option<PathBuf>,
+    /// Leave it running (KEEP=1 too)
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(timeout) if !timeout.is_zero() => Ok(timeout),
+        _ => Err("it must be more than 0 seconds".to_owned()),
+    }
+}
+
+/// Reads the arguments of the process. `Err` is the exit code when all was said already: help, the
+/// version, or what is wrong with them.
+pub(crate) fn parse() -> Result<Cli, u8> {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let mut command = Cli::command();
+    let never = args.windows(2).any(|pair| pair[0] == "--color" && pair[1] == "never");
+    if never || args.iter().any(|arg| arg == "--color=never") {
+        command = command.color(ColorChoice::Never);
+    }
+    let parsed =
+        command.try_get_matches_from(&args).and_then(|found| Cli::from_arg_matches(&found));
+    let error = match parsed {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let failure = usage(&error);
+    if json && !asked {
+        Output::new(&Global { json, ..Global::default() }).error(&failure);
+    } else {
+        // A reader that has gone is no error.
+        let _ = error.print();
+    }
+    Err(if asked { 0 } else { failure.exit_code() })
+}
+
+/// What clap found, as one of our errors.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
+        _ => {
+            let said = |line: &&str| {
+                !line.starts_with("Usage:") && !line.starts_with("For more information")
+            };
+            let text = lines.by_ref().take_while(said).collect::<Vec<_>>().join(" ");
+            text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+        }
+    };
+    let refusal = Refusal::new(ErrorCode::Usage, message).hint("imgctl --help");
+    Failure::new("understand the command line", refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_positive() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["0", "-1", "NaN", "inf", "x", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

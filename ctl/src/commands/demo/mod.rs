@@ -1,0 +1,63 @@
+//! `imgctl demo`: the whole system, tried in temporary folders: a server and the daemons of two
+//! people as processes of their own. Every command is printed as it is run, and the demo succeeds
+//! only if everything that it shows is true.
+
+mod house;
+mod pictures;
+mod steps;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use imgrepo_proto::{ErrorCode, Refusal};
+
+use self::house::House;
+use crate::cli;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Runs it.
+pub(crate) fn run(context: &Arc<Context>, args: &cli::Demo) -> Result<(), Failure> {
+    if context.out.json() {
+        return Err(Failure::usage("the demo is for people: leave out `--json`"));
+    }
+    let keep =
+        args.keep || std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty() && keep != "0");
+    let wrap = |refusal| Failure::new("show the demo", refusal);
+    let mut house = House::build(context).map_err(wrap)?;
+    let outcome = steps::run(context, &mut house, args.images.as_deref());
+    if outcome.is_ok() && keep {
+        let root = house.leave();
+        context.out.line(&kept(&root))?;
+        return Ok(());
+    }
+    let logs = house.logs();
+    drop(house);
+    outcome.inspect_err(|_| context.out.note(&logs))?;
+    context.out.line(GO_ON)
+}
+
+/// What to do after a demo that is gone.
+const GO_ON: &str = "
+All of it held; nothing of it is left. Go on with your own:
+  imgrepod --serve
+  imgctl upload PICTURE...
+  imgctl list";
+
+/// What to do after a demo that goes on.
+fn kept(root: &Path) -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "imgctl".into());
+    let (root, program) = (root.display(), program.display());
+    format!(
+        "
+All of it held; it is left running in {root}. Go on with:
+  IMGREPO_HOME={root}/ana {program} upload PICTURE...
+  IMGREPO_HOME={root}/bruno {program} list
+  for home in ana bruno server; do IMGREPO_HOME={root}/$home {program} stop; done; rm -r {root}"
+    )
+}
+
+/// Something that the demo shows is not so.
+fn broken(message: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::Internal, message)
+}

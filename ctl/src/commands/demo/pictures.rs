@@ -1,0 +1,24 @@
+//! The pictures of the demo: those that the program brings, or the person's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use imgrepo_proto::Refusal;
+
+use crate::failure::file_error;
+
+/// Names and contents.
+const PICTURES: [(&str, &[u8]); 0] = [];
+
+/// The folder to upload: the person's own, else one under `root` with the pictures of the program.
+pub(super) fn folder(own: Option<&Path>, root: &Path) -> Result<PathBuf, Refusal> {
+    if let Some(own) = own {
+        return Ok(own.to_owned());
+    }
+    let folder = root.join("pictures");
+    let written = fs::create_dir(&folder).and_then(|()| {
+        PICTURES.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content))
+    });
+    written.map_err(|error| file_error("write", &folder, &error))?;
+    Ok(folder)
+}

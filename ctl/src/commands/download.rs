@@ -1,0 +1,234 @@
+//! `imgctl download IMAGE...`: originals, byte for byte.
+//!
+//! First every image is looked up, so that the files' names are given in the order of the command
+//! line; then a few are fetched at once. A file appears under its name when its bytes are all there,
+//! checked by the daemon against the image's hash, and on the disk.
+
+mod file;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use imgrepo_proto::control::{Reply, Request};
+use imgrepo_proto::name::{file_name, shown};
+use imgrepo_proto::{ErrorCode, ImageRecord, ImageRef, Refusal};
+use serde::Serialize;
+
+use self::file::Incoming;
+use crate::cli;
+use crate::context::{Context, image_ref, record};
+use crate::failure::{Failure, cause, file_error};
+use crate::output::{Problem, Style};
+use crate::progress::{Bar, Track};
+use crate::several::{self, AT_ONCE, Results};
+
+/// An entry of the results.
+#[derive(Serialize)]
+struct Entry<'a> {
+    image: &'a str,
+    status: &'a str,
+    path: Option<String>,
+    record: Option<&'a ImageRecord>,
+    error: Option<Problem>,
+}
+
+/// An image to fetch, and where to.
+struct Job {
+    asked: String,
+    found: Result<(ImageRecord, PathBuf), Refusal>,
+}
+
+/// Where the contents go.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Stdout,
+    File(PathBuf),
+    Folder(PathBuf),
+}
+
+/// Fetches them all.
+pub(crate) fn run(context: &Arc<Context>, args: &cli::Download) -> Result<(), Failure> {
+    let target = target(args)?;
+    if target == Target::Stdout {
+        return to_stdout(context, args);
+    }
+    let mut daemon = context.open().map_err(|refusal| Failure::new("download", refusal))?;
+    let mut taken = HashSet::new();
+    let mut jobs = Vec::with_capacity(args.images.len());
+    for asked in &args.images {
+        let asked = asked.clone();
+        let image = image_ref(&asked).and_then(|image| record(daemon.call(&Request::Info(image))?));
+        let found = image.map(|image| {
+            let path = place(&target, &image, &mut taken);
+            (image, path)
+        });
+        jobs.push(Job { asked, found });
+    }
+    drop(daemon);
+    let bytes = jobs.iter().filter_map(|job| job.found.as_ref().ok()?.0.size).sum();
+    let bar = Bar::new(context, jobs.len(), bytes);
+    let mut results = Results::new(context);
+    let (force, tracks, owner) = (args.force, Arc::clone(&bar), Arc::clone(context));
+    let act = move |line: &mut several::Line, job: &Job| {
+        let (image, path) = job.found.as_ref().map_err(Clone::clone)?;
+        let mut track = tracks.track(image.size);
+        fetch(&owner, line, image, path, force, &mut track)
+    };
+    several::run(context, jobs, AT_ONCE, act, |job, outcome| {
+        tell(context, &mut results, job, &outcome);
+    });
+    bar.finish();
+    results.finish()
+}
+
+fn target(args: &cli::Download) -> Result<Target, Failure> {
+    let Some(output) = &args.output else { return Ok(Target::Folder(PathBuf::new())) };
+    if output.as_os_str() != "-" {
+        if output.is_dir() {
+            return Ok(Target::Folder(output.clone()));
+        }
+        if output.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            let why = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(Failure::new("download", file_error("write into", output, &why)));
+        }
+    }
+    match (args.images.len(), output.as_os_str() == "-") {
+        (1, true) => Ok(Target::Stdout),
+        (1, false) => Ok(Target::File(output.clone())),
+        _ => Err(Failure::usage("several images go into a folder that exists: `-o DIR`")),
+    }
+}
+
+/// The file of an image; the second of one name into a folder gets its id.
+fn place(target: &Target, image: &ImageRecord, taken: &mut HashSet<PathBuf>) -> PathBuf {
+    let folder = match target {
+        Target::Folder(folder) => folder,
+        Target::File(path) => return path.clone(),
+        Target::Stdout => return PathBuf::new(),
+    };
+    let mut path = folder.join(file_name(&image.name));
+    // Without regard to case: on some systems such names are one.
+    let key = |path: &Path| PathBuf::from(path.to_string_lossy().to_lowercase());
+    if !taken.insert(key(&path)) {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let extension = path.extension().map(|end| format!(".{}", end.to_string_lossy()));
+        let name = format!("{stem} ({}){}", image.id, extension.unwrap_or_default());
+        path = folder.join(file_name(&name));
+        taken.insert(key(&path));
+    }
+    path
+}
+
+fn fetch(
+    context: &Arc<Context>,
+    line: &mut several::Line,
+    image: &ImageRecord,
+    path: &Path,
+    force: bool,
+    track: &mut Track,
+) -> Result<ImageRecord, Refusal> {
+    // Looked at now to spare the transfer; what decides is the moment when the file gets its name.
+    if !force && path.symlink_metadata().is_ok() {
+        return Err(file::exists(path));
+    }
+    let mut file = Incoming::create(context, path)?;
+    let request = Request::Download { image: ImageRef::Id(image.id) };
+    let outcome = line.daemon()?.call_with(&request, &mut |reply| {
+        match reply {
+            Reply::Size(size) => track.known(size.info.size),
+            Reply::Data(bytes) => track.at(file.write(&bytes)?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    file.finish(force)?;
+    record(outcome)
+}
+
+fn to_stdout(context: &Context, args: &cli::Download) -> Result<(), Failure> {
+    if context.out.json() {
+        return Err(Failure::usage("`-o -` has no room for a document: leave out `--json`"));
+    }
+    let act = format!("download `{}`", args.images[0]);
+    let image = image_ref(&args.images[0]).map_err(|refusal| Failure::new(&act, refusal))?;
+    context.ask_with(&act, &Request::Download { image }, &mut |reply| match reply {
+        Reply::Data(bytes) => context.out.bytes(&bytes),
+        _ => Ok(()),
+    })?;
+    Ok(())
+}
+
+fn tell(
+    context: &Context,
+    results: &mut Results,
+    job: &Job,
+    outcome: &Result<ImageRecord, Refusal>,
+) {
+    let path = job.found.as_ref().ok().map(|(_, path)| path);
+    let said = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    match outcome {
+        Ok(image) => {
+            results.done();
+            let status = context.out.styled(Style::Green, &format!("{:<9}", "saved"));
+            context.out.confirm(&format!("{status}  {:>4}  {}", image.id, shown(&said)));
+        }
+        Err(refusal) => results.failed(&format!("download `{}`", job.asked), refusal),
+    }
+    let saved = outcome.as_ref().ok();
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    results.entry(&Entry {
+        image: &job.asked,
+        status: if saved.is_some() { "saved" } else { "failed" },
+        path: saved.and(path).map(|path| absolute(path).to_string_lossy().into_owned()),
+        record: saved,
+        error: outcome.as_ref().err().map(Problem::from),
+    });
+}
+
+/// The refusal of a write to `path`.
+fn unwritable(path: &Path, error: &std::io::Error) -> Refusal {
+    let code = match error.kind() {
+        std::io::ErrorKind::AlreadyExists => return file::exists(path),
+        std::io::ErrorKind::StorageFull => ErrorCode::StorageFull,
+        _ => ErrorCode::FileError,
+    };
+    Refusal::new(code, format!("cannot write `{}`: {}", path.display(), cause(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use imgrepo_proto::ImageId;
+
+    use super::*;
+
+    fn image(id: u64, name: &str) -> ImageRecord {
+        ImageRecord {
+            id: ImageId(id),
+            name: name.to_owned(),
+            uploader: "ana".to_owned(),
+            size: None,
+            hash: None,
+            media_type: None,
+            width: None,
+            height: None,
+            uploaded_at: None,
+            taken_at: None,
+            placeholder: None,
+            trashed_at: None,
+        }
+    }
+
+    #[test]
+    fn the_second_of_one_name_gets_its_id() {
+        let target = Target::Folder("d".into());
+        let mut taken = HashSet::new();
+        let mut place = |id, name| place(&target, &image(id, name), &mut taken);
+        assert_eq!(place(1, "a.jpg"), Path::new("d/a.jpg"));
+        assert_eq!(place(2, "A.jpg"), Path::new("d/A (2).jpg"));
+        assert_eq!(place(3, "a.jpg"), Path::new("d/a (3).jpg"));
+        assert_eq!(place(4, "x"), Path::new("d/x"));
+        assert_eq!(place(5, "x"), Path::new("d/x (5)"));
+        assert_eq!(place(6, "../NUL.jpg"), Path::new("d/_..%2FNUL.jpg"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The verbs, one file each: what it asks of the daemon and how it shows the answer.
+
+mod completions;
+mod connect;
+mod demo;
+mod disconnect;
+mod download;
+mod events;
+mod info;
+mod list;
+mod rename;
+mod restore;
+mod rm;
+mod status;
+mod stop;
+mod trash;
+mod upload;
+
+use std::sync::Arc;
+
+use imgrepo_proto::control::Request;
+use imgrepo_proto::{ImageRecord, ImageRef};
+use serde::Serialize;
+
+use crate::cli::Command;
+use crate::context::{Context, image_ref, record};
+use crate::failure::Failure;
+use crate::output::Problem;
+use crate::several::{self, Results};
+
+/// Carries out a command.
+pub(crate) fn run(context: &Arc<Context>, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Status => status::run(context),
+        Command::Connect(args) => connect::run(context, args),
+        Command::Disconnect => disconnect::run(context),
+        Command::Upload(args) => upload::run(context, &args),
+        Command::List(args) => list::run(context, args),
+        Command::Info(args) => info::run(context, &args),
+        Command::Download(args) => download::run(context, &args),
+        Command::Rename(args) => rename::run(context, args),
+        Command::Rm(args) => rm::run(context, args),
+        Command::Restore(args) => restore::run(context, args),
+        Command::Trash(args) => trash::run(context, &args),
+        Command::Events(args) => events::run(context, &args),
+        Command::Completions { shell } => completions::run(context, shell),
+        Command::Demo(args) => demo::run(context, &args),
+        Command::Stop => stop::run(context),
+    }
+}
+
+/// A document with a record.
+#[derive(Serialize)]
+struct ImageDocument<'a> {
+    image: &'a ImageRecord,
+}
+
+/// One entry of the results of a change.
+#[derive(Serialize)]
+struct Changed<'a> {
+    image: &'a str,
+    status: &'a str,
+    record: Option<&'a ImageRecord>,
+    error: Option<Problem>,
+}
+
+/// The same change to several images, one after the other: `verb` as in ``cannot delete `7` ``,
+/// `past` as in `deleted`.
+fn change(
+    context: &Arc<Context>,
+    images: Vec<String>,
+    (verb, past): (&str, &str),
+    request: fn(ImageRef) -> Request,
+) -> Result<(), Failure> {
+    drop(context.open().map_err(|refusal| Failure::new(format!("{verb} the images"), refusal))?);
+    let mut results = Results::new(context);
+    // One at a time: they are small, and their events come in the order that was asked for.
+    let act = move |line: &mut several::Line, image: &String| {
+        let request = request(image_ref(image)?);
+        record(line.daemon()?.call(&request)?)
+    };
+    several::run(context, images, 1, act, |image, outcome| {
+        match &outcome {
+            Ok(record) => {
+                results.done();
+                let name = imgrepo_proto::name::shown(&record.name);
+                context.out.confirm(&format!("{past:<9}  {:>4}  {name}", record.id));
+            }
+            Err(refusal) => results.failed(&format!("{verb} `{image}`"), refusal),
+        }
+        results.entry(&Changed {
+            image,
+            status: if outcome.is_ok() { past } else { "failed" },
+            record: outcome.as_ref().ok(),
+            error: outcome.as_ref().err().map(Problem::from),
+        });
+    });
+    results.finish()
+}

@@ -1,0 +1,164 @@
+//! `imgctl upload PATH...`: files and folders into the repository.
+//!
+//! The daemon reads a file itself, by its absolute path; what it cannot read and this process can
+//! (another user's file, a pipe, `/dev/fd/3`, standard input) is streamed to it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use imgrepo_proto::control::client::Client;
+use imgrepo_proto::control::request::{Content, Upload};
+use imgrepo_proto::control::{Outcome, Reply, Request};
+use imgrepo_proto::name::shown;
+use imgrepo_proto::{ErrorCode, ImageName, ImageRecord, Refusal};
+use serde::Serialize;
+
+use crate::cli;
+use crate::context::{Context, unexpected};
+use crate::failure::{Failure, file_error};
+use crate::output::{Problem, Style};
+use crate::progress::{Bar, Track};
+use crate::several::{self, AT_ONCE, Results};
+use crate::walk::{self, Found, Kind};
+
+/// What came of an object: its record, and whether it was there already.
+type Stored = (ImageRecord, bool);
+
+/// An entry of the results.
+#[derive(Serialize)]
+struct Entry<'a> {
+    path: &'a str,
+    status: &'a str,
+    image: Option<&'a ImageRecord>,
+    error: Option<Problem>,
+}
+
+/// Uploads them all.
+pub(crate) fn run(context: &Arc<Context>, args: &cli::Upload) -> Result<(), Failure> {
+    let stdin = args.paths.iter().any(|path| path.as_os_str() == "-");
+    if stdin && args.name.is_none() {
+        return Err(Failure::usage("standard input needs a name: add `--name NAME`"));
+    }
+    if args.name.is_some() && (args.paths.len() > 1 || args.paths[0].is_dir()) {
+        return Err(Failure::usage("`--name` goes with one file"));
+    }
+    // Before anything is looked at: without a daemon there is one error, not one for each file.
+    drop(context.open().map_err(|refusal| Failure::new("upload", refusal))?);
+    let found = walk::expand(&args.paths, &mut |note| {
+        context.out.note(&format!("imgctl: {}", shown(&note)));
+    });
+    let bytes = found.iter().map(|found| if let Kind::File(size) = found.kind { size } else { 0 });
+    let bar = Bar::new(context, found.len(), bytes.sum());
+    let (name, tracks) = (args.name.clone(), Arc::clone(&bar));
+    let mut results = Results::new(context);
+    let act = move |line: &mut several::Line, found: &Found| {
+        let size = if let Kind::File(size) = found.kind { Some(size) } else { None };
+        store(line.daemon()?, found, name.as_deref(), &mut tracks.track(size))
+    };
+    several::run(context, found, AT_ONCE, act, |found, outcome| {
+        tell(context, &mut results, found, &outcome);
+    });
+    bar.finish();
+    results.finish()
+}
+
+fn store(
+    daemon: &mut Client,
+    found: &Found,
+    name: Option<&str>,
+    track: &mut Track,
+) -> Result<Stored, Refusal> {
+    let mut item = |reply| {
+        if let Reply::Progress(progress) = reply {
+            track.take(progress);
+        }
+        Ok(())
+    };
+    let mut upload = Upload {
+        name: name_of(&found.path, name)?,
+        content: Content::Stream,
+        unless_deleted: false,
+    };
+    let open = || File::open(&found.path).map_err(|error| file_error("read", &found.path, &error));
+    let mut stream =
+        |content: &mut dyn Read, upload: &Upload| daemon.upload_stream(upload, content, &mut item);
+    let outcome = match &found.kind {
+        Kind::Not(refusal) => return Err(refusal.clone()),
+        Kind::Stdin => stream(&mut std::io::stdin().lock(), &upload),
+        Kind::Stream => stream(&mut open()?, &upload),
+        Kind::File(_) => {
+            let path = std::path::absolute(&found.path);
+            let path = path.map_err(|error| file_error("find", &found.path, &error))?;
+            upload.content = Content::Path(path);
+            match daemon.call_with(&Request::Upload(upload.clone()), &mut item) {
+                // The daemon may not read it, or does not see it where it is: it is read here.
+                Err(refusal) if refusal.code == ErrorCode::FileError => {
+                    let mut content = open()?;
+                    daemon.upload_stream(&upload, &mut content, &mut item)
+                }
+                outcome => outcome,
+            }
+        }
+    };
+    match outcome? {
+        Outcome::Stored { image, duplicate } => Ok((image, duplicate)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The image's name: the one that was given, else the file's.
+fn name_of(path: &Path, name: Option<&str>) -> Result<String, Refusal> {
+    let name = match name {
+        Some(name) => ImageName::parse(name),
+        None => ImageName::from_disk(path.file_name().unwrap_or_default().as_encoded_bytes()),
+    };
+    name.map(String::from).map_err(|error| Refusal::new(ErrorCode::BadName, error.to_string()))
+}
+
+fn tell(
+    context: &Context,
+    results: &mut Results,
+    found: &Found,
+    outcome: &Result<Stored, Refusal>,
+) {
+    let path = found.path.to_string_lossy();
+    let (status, style) = match outcome {
+        Ok((_, true)) => ("duplicate", Style::Dim),
+        Ok((_, false)) => ("stored", Style::Green),
+        Err(refusal) if refusal.code == ErrorCode::NotAnImage && !found.named => {
+            ("skipped", Style::Yellow)
+        }
+        Err(_) => ("failed", Style::Red),
+    };
+    match outcome {
+        Ok(_) => results.done(),
+        Err(refusal) if status == "failed" => results.failed(&format!("upload `{path}`"), refusal),
+        Err(_) => {}
+    }
+    if status != "failed" {
+        let id =
+            outcome.as_ref().map_or_else(|_| "-".to_owned(), |(image, _)| image.id.to_string());
+        let status = context.out.styled(style, &format!("{status:<9}"));
+        context.out.confirm(&format!("{status}  {id:>4}  {}", shown(&path)));
+    }
+    results.entry(&Entry {
+        path: &path,
+        status,
+        image: outcome.as_ref().ok().map(|(image, _)| image),
+        error: outcome.as_ref().err().map(Problem::from),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_the_name_of_its_file_unless_another_is_given() {
+        assert_eq!(name_of(Path::new("a/b.jpg"), None), Ok("b.jpg".to_owned()));
+        assert_eq!(name_of(Path::new("-"), Some("c.jpg")), Ok("c.jpg".to_owned()));
+        assert_eq!(name_of(Path::new("b.jpg"), Some("..")).unwrap_err().code, ErrorCode::BadName);
+    }
+}
