@@ -35,6 +35,7 @@ pub(crate) struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Print one JSON document instead of text
     #[arg(long, global = true)]
@@ -56,15 +57,13 @@ pub(crate) struct Global {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// When colours are used.
+/// When colours are used; `auto` is on a terminal. Its values have no words of their own: help is
+/// short.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal
     #[default]
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 
@@ -213,7 +212,7 @@ pub(crate) struct Events {
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Your own pictures instead of those that the program brings
-    #[arg(long, value_name = "DIR", env = "IMAGES")]
+    #[arg(long, value_name = "DIR", env = "IMAGES", hide_env_values = true)]
     pub(crate) images: Option<PathBuf>,
     /// Leave it running (KEEP=1 too)
     #[arg(long)]

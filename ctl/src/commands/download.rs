@@ -18,7 +18,7 @@ use serde::Serialize;
 use self::file::Incoming;
 use crate::cli;
 use crate::context::{Context, image_ref, record};
-use crate::failure::{Failure, cause, file_error};
+use crate::failure::{Failure, cause};
 use crate::output::{Problem, Style};
 use crate::progress::{Bar, Track};
 use crate::several::{self, AT_ONCE, Results};
@@ -89,8 +89,13 @@ fn target(args: &cli::Download) -> Result<Target, Failure> {
             return Ok(Target::Folder(output.clone()));
         }
         if output.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            let why = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(Failure::new("download", file_error("write into", output, &why)));
+            let output = output.display();
+            let message = format!("cannot write into `{output}`: there is no such folder");
+            let refusal = Refusal::new(ErrorCode::FileError, message);
+            return Err(Failure::new(
+                "download",
+                refusal.hint(format!("make it: mkdir -p {output}")),
+            ));
         }
     }
     match (args.images.len(), output.as_os_str() == "-") {

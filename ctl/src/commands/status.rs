@@ -146,7 +146,7 @@ pub(crate) fn said(session: &SessionStatus) -> String {
                 session.retry_at.map(|at| format!(", tried again at {}", table::second(Some(at))));
             format!("waiting{to} as {user}{}", at.unwrap_or_default())
         }
-        SessionState::Refused => format!("refused{to} as {user}"),
+        SessionState::Refused => format!("refused{} as {user}", to.replacen(" to ", " by ", 1)),
     }
 }
 

@@ -141,7 +141,11 @@ fn tell(
         let id =
             outcome.as_ref().map_or_else(|_| "-".to_owned(), |(image, _)| image.id.to_string());
         let status = context.out.styled(style, &format!("{status:<9}"));
-        context.out.confirm(&format!("{status}  {id:>4}  {}", shown(&path)));
+        let what = match outcome {
+            Ok((image, _)) if found.kind == Kind::Stdin => shown(&image.name),
+            _ => shown(&path),
+        };
+        context.out.confirm(&format!("{status}  {id:>4}  {what}"));
     }
     results.entry(&Entry {
         path: &path,

@@ -8,7 +8,11 @@ use imgrepo_proto::Refusal;
 use crate::failure::file_error;
 
 /// Names and contents.
-const PICTURES: [(&str, &[u8]); 0] = [];
+const PICTURES: [(&str, &[u8]); 3] = [
+    ("coffee.png", include_bytes!("../../../assets/coffee.png")),
+    ("hubble.jpg", include_bytes!("../../../assets/hubble.jpg")),
+    ("rocket.jpg", include_bytes!("../../../assets/rocket.jpg")),
+];
 
 /// The folder to upload: the person's own, else one under `root` with the pictures of the program.
 pub(super) fn folder(own: Option<&Path>, root: &Path) -> Result<PathBuf, Refusal> {

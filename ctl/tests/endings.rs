@@ -1,0 +1,173 @@
+//! How commands end before they are done: an interruption, the end of the time, a reader that goes.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // A test fails so.
+
+mod stub;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+
+use imgrepo_proto::Seq;
+use imgrepo_proto::control::reply::{Info, Size};
+use imgrepo_proto::control::request::Content;
+use imgrepo_proto::control::{Outcome, Reply, Request};
+use imgrepo_proto::session::event::{Event, EventKind};
+use rustix::process::{Pid, Signal, kill_process};
+use stub::{Say, Stub, done, image};
+
+/// A daemon that takes 1 MiB of time for everything but what is named `quick.jpg`: it never ends.
+fn endless() -> (Stub, Receiver<()>) {
+    let (asked, heard) = mpsc::channel();
+    let stub = Stub::new(move |request, _| match request {
+        Request::Info(_) => done(Outcome::Image(image(1, "beach.jpg"))),
+        Request::Upload(upload) if upload.name == "quick.jpg" => {
+            done(Outcome::Stored { image: image(1, "quick.jpg"), duplicate: false })
+        }
+        Request::Download { .. } => {
+            let info = Info { size: 9, name: "beach.jpg".into(), hash: None, media_type: None };
+            asked.send(()).unwrap();
+            let size = Size { image: imgrepo_proto::ImageId(1), info };
+            vec![Say::Item(Reply::Size(size)), Say::Item(Reply::Data(b"1234".to_vec())), Say::Hang]
+        }
+        _ => {
+            asked.send(()).unwrap();
+            vec![Say::Hang]
+        }
+    });
+    (stub, heard)
+}
+
+fn start(mut command: Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn interrupt(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::INT).unwrap();
+}
+
+/// The exit code, and what was said on standard output and standard error.
+fn end(child: Child) -> (Option<i32>, String, String) {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn ctrl_c_ends_a_command_with_130() {
+    let (stub, asked) = endless();
+    let child = start(stub.imgctl(&["list"]));
+    asked.recv().unwrap();
+    interrupt(&child);
+    let said = "imgctl: cannot finish: interrupted\n".to_owned();
+    assert_eq!(end(child), (Some(130), String::new(), said));
+    let child = start(stub.imgctl(&["events", "-f", "--json"]));
+    asked.recv().unwrap();
+    interrupt(&child);
+    let said = r#"{"v":1,"error":{"code":"cancelled","message":"interrupted","hint":null}}"#;
+    assert_eq!(end(child), (Some(130), format!("{said}\n"), String::new()));
+}
+
+#[test]
+fn the_end_of_the_time_is_9() {
+    let (stub, _asked) = endless();
+    let (code, out, err) = end(start(stub.imgctl(&["--timeout", "0.05", "list"])));
+    assert_eq!((code, out.as_str()), (Some(9), ""));
+    assert_eq!(err, "imgctl: cannot finish: the time given by `--timeout` is over\n");
+}
+
+#[test]
+fn an_interrupted_download_leaves_nothing_behind() {
+    let (stub, asked) = endless();
+    let folder = stub.home.path().join("into");
+    fs::create_dir(&folder).unwrap();
+    let child = start(stub.imgctl(&["download", "1", "2", "-o", "into", "--json"]));
+    asked.recv().unwrap();
+    asked.recv().unwrap();
+    interrupt(&child);
+    let (code, out, _) = end(child);
+    assert_eq!(code, Some(130));
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["results"][1]["error"]["code"], "cancelled");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn an_interrupted_upload_says_what_is_stored() {
+    let (stub, asked) = endless();
+    for name in ["quick.jpg", "slow.jpg"] {
+        fs::write(stub.home.path().join(name), "x").unwrap();
+    }
+    let mut child = start(stub.imgctl(&["upload", "quick.jpg", "slow.jpg", "--json"]));
+    asked.recv().unwrap();
+    // The first one's answer is there before the second hangs, or comes in the grace.
+    interrupt(&child);
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["results"].as_array().unwrap().len(), 2);
+    assert_eq!(document["results"][1]["error"]["code"], "cancelled");
+}
+
+#[test]
+fn a_reader_that_goes_is_no_error() {
+    let stub = Stub::new(|_, _| {
+        let event = Event {
+            event: EventKind::NewUpload,
+            seq: Some(Seq(1)),
+            at: None,
+            by: None,
+            image: Some(image(1, "beach.jpg")),
+            message: None,
+        };
+        (0..100_000).map(|_| Say::Item(Reply::Event(Box::new(event.clone())))).collect()
+    });
+    let mut child = start(stub.imgctl(&["events", "--since", "0"]));
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.ends_with("uploaded  1  beach.jpg\n"), "{line}");
+    let (code, _, err) = end(child);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_only_this_process_can_read_is_streamed() {
+    let stub = Stub::new(|request, streamed| match request {
+        // A daemon that may read no file.
+        Request::Upload(upload) if upload.content != Content::Stream => {
+            stub::refused(imgrepo_proto::Refusal::new(
+                imgrepo_proto::ErrorCode::FileError,
+                "cannot read the file: permission denied",
+            ))
+        }
+        Request::Upload(upload) => {
+            let size = Some(streamed.len() as u64);
+            let image = imgrepo_proto::ImageRecord { size, ..image(1, &upload.name) };
+            done(Outcome::Stored { image, duplicate: false })
+        }
+        _ => vec![],
+    });
+    let large = vec![7; 3 * 256 * 1024 + 1];
+    fs::write(stub.home.path().join("a.jpg"), &large).unwrap();
+    let size = |said: String| {
+        let document: serde_json::Value = serde_json::from_str(&said).unwrap();
+        document["results"][0]["image"]["size"].as_u64()
+    };
+    let (code, out, _) = end(start(stub.imgctl(&["upload", "a.jpg", "--json"])));
+    assert_eq!((code, size(out)), (Some(0), Some(large.len() as u64)));
+    let script = format!(
+        "cat a.jpg | {0} upload - --name b.jpg --json && {0} upload /dev/fd/3 --json 3<a.jpg",
+        assert_cmd::cargo::cargo_bin!("imgctl").display()
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).env("IMGREPO_HOME", stub.home.path()).current_dir(stub.home.path());
+    let (code, out, err) = end(start(shell));
+    assert_eq!(code, Some(0), "{err}");
+    for line in out.lines() {
+        assert_eq!(size(line.to_owned()), Some(large.len() as u64));
+    }
+    assert_eq!(out.lines().count(), 2);
+}
