@@ -28,9 +28,14 @@ struct Pages {
 }
 
 impl Pages {
+    /// Whether there is a next page of what was asked.
+    fn goes_on(&self) -> bool {
+        self.wanted != Some(0) && (!self.started || self.list.cursor.is_some())
+    }
+
     /// The next page; None at the end of the list or of what was asked.
     fn next(&mut self) -> Result<Option<ListReply>, Refusal> {
-        if self.wanted == Some(0) || (self.started && self.list.cursor.is_none()) {
+        if !self.goes_on() {
             return Ok(None);
         }
         self.started = true;
@@ -67,10 +72,23 @@ pub(crate) fn show(
         return show_document(out, &mut pages);
     }
     let mut head = table;
+    let mut held = Vec::new();
     while let Some(reply) = pages.next().map_err(|refusal| Failure::new(act, refusal))? {
-        for line in lines(out, &reply.images, table, page.long, std::mem::take(&mut head)) {
+        held.extend(reply.images);
+        // A server may cut a page short: columns are laid over what a full one holds.
+        if table && held.len() < MAX_PAGE as usize && pages.goes_on() {
+            continue;
+        }
+        if held.is_empty() {
+            continue;
+        }
+        for line in lines(out, &std::mem::take(&mut held), table, page.long, head) {
             out.line(&line)?;
         }
+        head = false;
+    }
+    if table && head {
+        out.note("there is no image");
     }
     if let Some(cursor) = pages.list.cursor {
         out.note(&format!("more: imgctl {more} --after {}", shown(&cursor)));
@@ -122,7 +140,7 @@ fn lines(out: &Output, images: &[ImageRecord], table: bool, long: bool, head: bo
     rows.extend(images.iter().map(|image| row(image, long)));
     let mut lines = columns(&aligns, &rows);
     let title = lines.remove(0);
-    if head && !images.is_empty() {
+    if head {
         lines.insert(0, out.styled(Style::Bold, &title));
     }
     lines

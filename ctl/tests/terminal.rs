@@ -1,0 +1,122 @@
+//! What a person at a terminal sees: tables, colours, bars, questions.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // A test fails so.
+
+mod stub;
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::Command;
+
+use imgrepo_proto::control::reply::{Phase, Progress};
+use imgrepo_proto::control::{Outcome, Reply, Request};
+use imgrepo_proto::session::reply::ListReply;
+use imgrepo_proto::{ErrorCode, ImageRecord, Refusal};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use stub::{Say, Stub, done, image, old_image, refused};
+
+/// Runs a command on a terminal of 100 columns on which `typed` is typed; gives what stands there
+/// at its end, and the exit code.
+fn on_terminal(mut command: Command, typed: &str) -> (String, i32) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let size = rustix::termios::Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&terminal, size).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let end = || File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+    let mut child = command.spawn().unwrap();
+    // Its own ends of the terminal go, so that the terminal ends with the child.
+    drop(command);
+    let mut terminal = File::from(terminal);
+    terminal.write_all(typed.as_bytes()).unwrap();
+    let mut said = Vec::new();
+    let mut piece = [0; 4096];
+    // At the end of the other side a terminal gives EIO.
+    while let Ok(count @ 1..) = terminal.read(&mut piece) {
+        said.extend_from_slice(&piece[..count]);
+    }
+    let said = String::from_utf8(said).unwrap().replace("\r\n", "\n");
+    (said, child.wait().unwrap().code().unwrap())
+}
+
+fn show(stub: &Stub, lines: &[&[&str]]) -> String {
+    let show = |args: &&[&str]| {
+        let (said, code) = on_terminal(stub.imgctl(args), "");
+        let said = said.replace('\x1b', "ESC");
+        format!("$ imgctl {}\n{said}exit {code}\n\n", args.join(" "))
+    };
+    lines.iter().map(show).collect()
+}
+
+#[test]
+fn tables_and_colours() {
+    let stub = Stub::new(|request, _| match request {
+        Request::List(list) => {
+            assert_eq!(list.limit, Some(if list.cursor.is_some() { 48 } else { 50 }));
+            let wide =
+                ImageRecord {
+                    uploader: "写真家".into(), size: Some(640), ..image(12, "写真.png")
+                };
+            let images = vec![wide, old_image(3, "an old one.jpg")];
+            let next = Some("c3".to_owned());
+            done(Outcome::Images(match list.cursor {
+                None => ListReply { images, next, total: Some(90) },
+                Some(_) => {
+                    ListReply { images: vec![image(2, "b.jpg")], next: None, total: Some(90) }
+                }
+            }))
+        }
+        Request::Info(_) => done(Outcome::Image(image(1, "beach.jpg"))),
+        _ => {
+            refused(Refusal::new(ErrorCode::NotFound, "no image has the id 9").hint("imgctl list"))
+        }
+    });
+    insta::assert_snapshot!(show(
+        &stub,
+        &[&["list"], &["list", "--long", "--color", "never"], &["info", "1"], &["rm", "9"],]
+    ));
+}
+
+#[test]
+fn a_table_goes_on_where_it_ended() {
+    let stub = Stub::new(|_, _| {
+        let images = vec![image(2, "b.jpg")];
+        done(Outcome::Images(ListReply { images, next: Some("c2".into()), total: Some(9) }))
+    });
+    let args = ["list", "*.jpg", "--user", "ana", "--limit", "1", "--color", "never"];
+    let (said, _) = on_terminal(stub.imgctl(&args), "");
+    assert!(said.ends_with("\nmore: imgctl list '*.jpg' --user ana --after c2\n"), "{said}");
+}
+
+#[test]
+fn a_bar_is_drawn_while_it_lasts_and_stands_aside() {
+    let stub = Stub::new(|_, _| {
+        let progress = |phase, done| Reply::Progress(Progress { phase, done, total: 1024 });
+        let mut says =
+            vec![Say::Item(progress(Phase::Waiting, 0)), Say::Item(progress(Phase::Sending, 512))];
+        says.extend(done(Outcome::Stored { image: image(1, "a.jpg"), duplicate: false }));
+        says
+    });
+    std::fs::write(stub.home.path().join("a.jpg"), [7; 1024]).unwrap();
+    let (said, code) = on_terminal(stub.imgctl(&["upload", "a.jpg"]), "");
+    assert_eq!(code, 0);
+    assert!(said.contains("1.00 KiB"), "{said:?}");
+    assert!(said.contains("\x1b[32mstored   \x1b[0m     1  a.jpg\n"), "{said:?}");
+    let (said, _) =
+        on_terminal(stub.imgctl(&["--no-progress", "upload", "a.jpg", "--color", "never"]), "");
+    assert_eq!(said, "stored        1  a.jpg\n");
+}
+
+#[test]
+fn the_trash_is_emptied_only_when_that_is_confirmed() {
+    let stub = Stub::new(|_, _| done(Outcome::Purged(1)));
+    let (said, code) = on_terminal(stub.imgctl(&["trash", "empty"]), "n\n");
+    assert_eq!(code, 0);
+    assert!(said.ends_with("nothing is removed\n"), "{said}");
+    let (said, code) = on_terminal(stub.imgctl(&["trash", "empty"]), "y\n");
+    assert_eq!(code, 0);
+    assert!(said.ends_with("1 image is gone for ever\n"), "{said}");
+}
