@@ -70,14 +70,15 @@ fn main() -> ExitCode {
     // Not joined: what it still waits for when the process was told to end, the end cuts off.
     thread::spawn(move || {
         let mut finish = Finish(turns, 1);
-        finish.1 = match commands::run(&context, cli.command) {
+        // What cannot be written was not done.
+        let outcome = commands::run(&context, cli.command).and_then(|()| context.out.flush());
+        finish.1 = match outcome {
             Ok(()) => 0,
             Err(failure) => {
                 context.out.error(&failure);
                 failure.exit_code()
             }
         };
-        context.out.flush();
     });
     let code = wait(&next, deadline, &cancel, &out);
     cancel.clean_up();

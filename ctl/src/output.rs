@@ -141,8 +141,8 @@ impl Output {
     }
 
     /// Hands on what is held back.
-    pub(crate) fn flush(&self) {
-        let _ = self.state().stdout.flush();
+    pub(crate) fn flush(&self) -> Result<(), Failure> {
+        finish(self.state().stdout.flush())
     }
 
     /// A word to people beside the data: not with `--quiet`.
@@ -154,13 +154,14 @@ impl Output {
 
     /// The end of a command that did not do all it was asked.
     pub(crate) fn error(&self, failure: &Failure) {
-        let Failure::Refused { act, refusal } = failure else { return };
-        if self.json {
-            let _ = self.document(&ErrorDocument { error: refusal.into() });
-        } else {
-            self.complain(act, refusal);
+        if let Failure::Refused { act, refusal } = failure {
+            if self.json {
+                let _ = self.document(&ErrorDocument { error: refusal.into() });
+            } else {
+                self.complain(act, refusal);
+            }
         }
-        self.flush();
+        let _ = self.flush();
     }
 
     /// Says what could not be done, and what to do about it.

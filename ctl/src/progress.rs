@@ -82,6 +82,11 @@ pub(crate) struct Track {
 }
 
 impl Track {
+    /// The bar that it is on.
+    pub(crate) fn bar(&self) -> &Bar {
+        &self.bar
+    }
+
     /// What the daemon says of an upload.
     pub(crate) fn take(&mut self, progress: Progress) {
         self.wait(progress.phase == Phase::Waiting);

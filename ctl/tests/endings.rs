@@ -134,6 +134,17 @@ fn a_reader_that_goes_is_no_error() {
 }
 
 #[test]
+fn what_cannot_be_written_is_an_error() {
+    let stub = Stub::new(|_, _| done(Outcome::Image(image(1, "beach.jpg"))));
+    for args in [&["info", "1"][..], &["info", "1", "--json"]] {
+        let mut command = stub.imgctl(args);
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command.stdin(Stdio::null()).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
 fn what_only_this_process_can_read_is_streamed() {
     let stub = Stub::new(|request, streamed| match request {
         // A daemon that may read no file.

@@ -157,11 +157,25 @@ fn to_stdout(context: &Context, args: &cli::Download) -> Result<(), Failure> {
     }
     let act = format!("download `{}`", args.images[0]);
     let image = image_ref(&args.images[0]).map_err(|refusal| Failure::new(&act, refusal))?;
-    context.ask_with(&act, &Request::Download { image }, &mut |reply| match reply {
-        Reply::Data(bytes) => context.out.bytes(&bytes),
-        _ => Ok(()),
-    })?;
-    Ok(())
+    // A bar and a content on one terminal would be a mess.
+    let mut track = (!context.out.terminal()).then(|| Bar::new(context, 1, 0).track(None));
+    let mut done = 0;
+    let outcome = context.ask_with(&act, &Request::Download { image }, &mut |reply| {
+        match (reply, &mut track) {
+            (Reply::Size(size), Some(track)) => track.known(size.info.size),
+            (Reply::Data(bytes), track) => {
+                context.out.bytes(&bytes)?;
+                done += bytes.len() as u64;
+                track.as_mut().map_or((), |track| track.at(done));
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    if let Some(track) = track {
+        track.bar().finish();
+    }
+    outcome.map(drop)
 }
 
 fn tell(

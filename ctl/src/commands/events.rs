@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context, args: &cli::Events) -> Result<(), Failure> 
         }
         // Whoever follows wants it now; who reads history does not wait for each line.
         if args.follow {
-            out.flush();
+            out.flush()?;
         }
         Ok(())
     })?;

@@ -108,9 +108,7 @@ impl House {
     /// A line to the person.
     pub(super) fn print(&self, line: &str) -> Result<(), Refusal> {
         let gone = |_| broken("nobody reads what the demo shows");
-        self.context.out.line(line).map_err(gone)?;
-        self.context.out.flush();
-        Ok(())
+        self.context.out.line(line).and_then(|()| self.context.out.flush()).map_err(gone)
     }
 
     /// The last words of every daemon, for when something went wrong.

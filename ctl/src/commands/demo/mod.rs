@@ -25,7 +25,7 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Demo) -> Result<(), Failur
         args.keep || std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty() && keep != "0");
     let wrap = |refusal| Failure::new("show the demo", refusal);
     let mut house = House::build(context).map_err(wrap)?;
-    let outcome = steps::run(context, &mut house, args.images.as_deref());
+    let outcome = steps::run(&mut house, args.images.as_deref());
     if outcome.is_ok() && keep {
         let root = house.leave();
         context.out.line(&kept(&root))?;

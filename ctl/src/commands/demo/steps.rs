@@ -15,7 +15,6 @@ use imgrepo_proto::{ImageRecord, Refusal};
 use super::house::House;
 use super::{broken, pictures};
 use crate::commands::events;
-use crate::context::Context;
 use crate::failure::{Failure, file_error};
 use crate::walk::{self, Found};
 
@@ -30,11 +29,8 @@ struct Stored {
 }
 
 /// All steps, each checked.
-pub(super) fn run(context: &Context, house: &mut House, own: Option<&Path>) -> Result<(), Failure> {
-    steps(house, own).map_err(|refusal| {
-        context.out.flush();
-        Failure::new("show the demo", refusal)
-    })
+pub(super) fn run(house: &mut House, own: Option<&Path>) -> Result<(), Failure> {
+    steps(house, own).map_err(|refusal| Failure::new("show the demo", refusal))
 }
 
 fn steps(house: &mut House, own: Option<&Path>) -> Result<(), Refusal> {
