@@ -18,6 +18,9 @@ use crate::failure::{Failure, sentence};
 /// The version of the documents.
 pub(crate) const DOCUMENTS: u32 = 1;
 
+/// The act that fails where standard output takes nothing.
+const WRITE: &str = "write";
+
 /// Where output goes, and how.
 pub(crate) struct Output {
     json: bool,
@@ -155,10 +158,11 @@ impl Output {
     /// The end of a command that did not do all it was asked.
     pub(crate) fn error(&self, failure: &Failure) {
         if let Failure::Refused { act, refusal } = failure {
-            if self.json {
-                let _ = self.document(&ErrorDocument { error: refusal.into() });
-            } else {
+            // That documents cannot be written has no place in a document.
+            if !self.json || act == WRITE {
                 self.complain(act, refusal);
+            } else {
+                let _ = self.document(&ErrorDocument { error: refusal.into() });
             }
         }
         let _ = self.flush();
@@ -213,7 +217,7 @@ fn finish(written: io::Result<()>) -> Result<(), Failure> {
                 imgrepo_proto::ErrorCode::FileError,
                 format!("cannot write to standard output: {}", crate::failure::cause(&error)),
             );
-            Failure::new("write", refusal)
+            Failure::new(WRITE, refusal)
         }
     })
 }

@@ -141,6 +141,8 @@ fn what_cannot_be_written_is_an_error() {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let output = command.stdin(Stdio::null()).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, "imgctl: cannot write to standard output: no space left on device\n");
     }
 }
 

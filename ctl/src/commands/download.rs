@@ -166,7 +166,9 @@ fn to_stdout(context: &Context, args: &cli::Download) -> Result<(), Failure> {
             (Reply::Data(bytes), track) => {
                 context.out.bytes(&bytes)?;
                 done += bytes.len() as u64;
-                track.as_mut().map_or((), |track| track.at(done));
+                if let Some(track) = track {
+                    track.at(done);
+                }
             }
             _ => {}
         }
