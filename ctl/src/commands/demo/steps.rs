@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use imgrepo_proto::name::shown;
 use imgrepo_proto::session::event::{Event, EventKind};
 use imgrepo_proto::{ImageRecord, Refusal};
 
@@ -55,12 +56,13 @@ fn steps(house: &mut House, own: Option<&Path>) -> Result<(), Refusal> {
     let records = arrivals(house, &live, stored.len())?;
 
     house.print("\nHe lists them and downloads the originals:")?;
-    let listed = house.imgctl("bruno", &["list", "--long"])?;
-    let is_listed = |stored: &Stored| {
-        listed.lines().any(|line| line.split('\t').next() == Some(stored.id.as_str()))
-    };
-    if !stored.iter().all(is_listed) {
-        return Err(broken("the list does not show all that was uploaded"));
+    let listed = house.imgctl("bruno", &["list"])?;
+    let mut listed: Vec<_> = listed.lines().map(str::to_owned).collect();
+    let mut announced: Vec<_> = records.iter().map(|record| shown(&record.name)).collect();
+    listed.sort_unstable();
+    announced.sort_unstable();
+    if listed != announced {
+        return Err(broken("the list is not what was uploaded"));
     }
     let inbox = house.root().join("inbox");
     fs::create_dir(&inbox).map_err(|error| file_error("write", &inbox, &error))?;
@@ -154,7 +156,7 @@ fn compare(
             return Err(broken(format!("image {id} was announced with another hash than {hash}")));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        house.print(&format!("  same  {hash}  {}", imgrepo_proto::name::shown(&name)))?;
+        house.print(&format!("  same  {hash}  {}", shown(&name)))?;
     }
     Ok(())
 }
