@@ -256,3 +256,24 @@ fn the_demo_takes_other_pictures_and_can_go_on() {
     }
     assert_eq!(fs::read_dir(house.root.path()).unwrap().count(), 1);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let house = House::new();
+    let mut demo = house.imgctl("demo", &["demo"]);
+    let mut demo = demo.env("TMPDIR", house.root.path()).spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("bruno $ imgctl events")));
+    kill_process(Pid::from_child(&demo), Signal::INT).unwrap();
+    assert_eq!(demo.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::read_dir(house.root.path()).unwrap().count(), 0);
+    let own = format!("IMGREPO_HOME={}/imgrepo-demo-", house.root.path().display());
+    let alive = fs::read_dir("/proc").unwrap().filter(|process| {
+        let environment = fs::read(process.as_ref().unwrap().path().join("environ"));
+        let daemon = |bytes: &[u8]| bytes.windows(own.len()).any(|part| part == own.as_bytes());
+        environment.is_ok_and(|bytes| daemon(&bytes))
+    });
+    assert_eq!(alive.count(), 0);
+}

@@ -2,9 +2,9 @@
 //! they are stopped and the folder is removed, unless the demo is to go on.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -20,7 +20,14 @@ use crate::failure::{cause, file_error};
 /// How long a program may take to be ready. It takes some 0.1 s; a machine under load gets time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The processes that go on; None once they were told to end.
+/// A process that was started, and what it says.
+struct Process {
+    id: u32,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+}
+
+/// The processes that run; None once they were told to end.
 type Children = Arc<Mutex<Option<Vec<Child>>>>;
 
 /// The temporary folder and the processes in it.
@@ -59,12 +66,14 @@ impl House {
         let to = File::create(&log).map_err(|error| file_error("write", &log, &error))?;
         let mut command = Command::new(&program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(to);
-        let stdout = self.keep(command, home)?;
+        let stdout = self.keep(command, home)?.stdout;
         let (said, heard) = mpsc::channel();
         // Not joined: it ends with the process that it listens to.
         thread::spawn(move || {
             let mut line = String::new();
-            let _ = BufReader::new(stdout).read_line(&mut line);
+            if let Some(stdout) = stdout {
+                let _ = BufReader::new(stdout).read_line(&mut line);
+            }
             let _ = said.send(line);
         });
         match heard.recv_timeout(PATIENCE) {
@@ -79,18 +88,17 @@ impl House {
         self.say(home, "imgctl", args)?;
         let mut command = Command::new(program("imgctl"));
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = self.spawn(command, home)?;
-        // The process is short and ends by itself; should the demo be interrupted, its daemon ends
-        // and so does it.
-        let Output { status, stdout, stderr } = child
-            .wait_with_output()
-            .map_err(|error| broken(format!("cannot wait for `imgctl`: {}", cause(&error))))?;
-        let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        let mut process = self.keep(command, home)?;
+        let stderr = process.stderr.take();
+        let words = thread::spawn(move || text(stderr));
+        let stdout = text(process.stdout.take());
+        let stderr = words.join().unwrap_or_default();
+        let status = self.reap(process.id)?;
         for line in stdout.lines().chain(stderr.lines()) {
             self.print(&format!("  {line}"))?;
         }
         match status.success() {
-            true => Ok(stdout.into_owned()),
+            true => Ok(stdout),
             false => {
                 Err(broken(format!("`imgctl {}` of {home} ended with {status}", args.join(" "))))
             }
@@ -102,7 +110,7 @@ impl House {
         self.say(home, "imgctl", args)?;
         let mut command = Command::new(program("imgctl"));
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        self.keep(command, home)
+        self.keep(command, home)?.stdout.ok_or_else(|| broken("cannot read what `imgctl` says"))
     }
 
     /// A line to the person.
@@ -142,7 +150,7 @@ impl House {
         for name in ["LISTEN", "CONNECT", "USER", "CONFIG", "LOG"] {
             command.env_remove(format!("IMGREPO_{name}"));
         }
-        command.env("IMGREPO_HOME", self.root.join(home));
+        command.env("IMGREPO_HOME", self.root.join(home)).current_dir(&self.root);
         #[cfg(unix)]
         {
             use std::os::unix::process::CommandExt as _;
@@ -156,16 +164,38 @@ impl House {
         })
     }
 
-    /// Starts a process that goes on until the demo ends, and gives its output.
-    fn keep(&self, command: Command, home: &str) -> Result<ChildStdout, Refusal> {
+    /// Starts a process that is ended with the demo at the latest.
+    fn keep(&self, command: Command, home: &str) -> Result<Process, Refusal> {
         // Held while it starts: an end that comes now waits for it, and then ends it too.
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        let children = children.as_mut().ok_or_else(|| broken("the demo was ended"))?;
+        let children = children.as_mut().ok_or_else(ended)?;
         let mut child = self.spawn(command, home)?;
-        let stdout = child.stdout.take();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let id = child.id();
         children.push(child);
-        stdout.ok_or_else(|| broken("cannot read what a program says"))
+        Ok(Process { id, stdout, stderr })
     }
+
+    /// Waits for a process that has closed its output.
+    fn reap(&self, id: u32) -> Result<ExitStatus, Refusal> {
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let children = children.as_mut().ok_or_else(ended)?;
+        let at = children.iter().position(|child| child.id() == id).ok_or_else(ended)?;
+        let wait = children.remove(at).wait();
+        wait.map_err(|error| broken(format!("cannot wait for a program: {}", cause(&error))))
+    }
+}
+
+/// What is said of a process that the end of the demo took.
+fn ended() -> Refusal {
+    broken("the demo was ended")
+}
+
+/// All that a program says, its faults in UTF-8 shown as such.
+fn text(from: Option<impl io::Read>) -> String {
+    let mut bytes = Vec::new();
+    let _ = from.map(|mut from| from.read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Drop for House {
@@ -183,6 +213,16 @@ fn stop(children: &Children) {
         // Nothing that they keep outlives the demo, so they need not end in order.
         let _ = child.kill();
         let _ = child.wait();
+    }
+}
+
+/// How a person calls a program of ours here: by its name where PATH has it, else by its path.
+pub(super) fn called(name: &str) -> String {
+    let path = program(name);
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&paths).any(|folder| Some(&*folder) == path.parent()) {
+        true => name.to_owned(),
+        false => path.display().to_string(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use imgrepo_proto::{ErrorCode, Refusal};
 
-use self::house::House;
+use self::house::{House, called};
 use crate::cli;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -34,26 +34,30 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Demo) -> Result<(), Failur
     let logs = house.logs();
     drop(house);
     outcome.inspect_err(|_| context.out.note(&logs))?;
-    context.out.line(GO_ON)
+    context.out.line(&go_on())
 }
 
 /// What to do after a demo that is gone.
-const GO_ON: &str = "
-All of it held; nothing of it is left. Go on with your own:
-  imgrepod --serve
-  imgctl upload PICTURE...
-  imgctl list";
+fn go_on() -> String {
+    let (imgrepod, imgctl) = (called("imgrepod"), called("imgctl"));
+    format!(
+        "
+All of it held; nothing of it is left. Go on with your own, the first in a terminal of its own:
+  {imgrepod} --serve
+  {imgctl} upload PICTURE...
+  {imgctl} list"
+    )
+}
 
 /// What to do after a demo that goes on.
 fn kept(root: &Path) -> String {
-    let program = std::env::current_exe().unwrap_or_else(|_| "imgctl".into());
-    let (root, program) = (root.display(), program.display());
+    let (root, imgctl) = (root.display(), called("imgctl"));
     format!(
         "
 All of it held; it is left running in {root}. Go on with:
-  IMGREPO_HOME={root}/ana {program} upload PICTURE...
-  IMGREPO_HOME={root}/bruno {program} list
-  for home in ana bruno server; do IMGREPO_HOME={root}/$home {program} stop; done; rm -r {root}"
+  IMGREPO_HOME={root}/ana {imgctl} upload PICTURE...
+  IMGREPO_HOME={root}/bruno {imgctl} list
+  for home in ana bruno server; do IMGREPO_HOME={root}/$home {imgctl} stop; done; rm -r {root}"
     )
 }
 

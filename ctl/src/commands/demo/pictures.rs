@@ -14,15 +14,17 @@ const PICTURES: [(&str, &[u8]); 3] = [
     ("rocket.jpg", include_bytes!("../../../assets/rocket.jpg")),
 ];
 
-/// The folder to upload: the person's own, else one under `root` with the pictures of the program.
+/// The folder to upload, as it is called from `root`: the person's own, else one there with the
+/// pictures of the program.
 pub(super) fn folder(own: Option<&Path>, root: &Path) -> Result<PathBuf, Refusal> {
     if let Some(own) = own {
-        return Ok(own.to_owned());
+        return std::path::absolute(own).map_err(|error| file_error("find", own, &error));
     }
-    let folder = root.join("pictures");
+    let name = PathBuf::from("pictures");
+    let folder = root.join(&name);
     let written = fs::create_dir(&folder).and_then(|()| {
         PICTURES.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content))
     });
     written.map_err(|error| file_error("write", &folder, &error))?;
-    Ok(folder)
+    Ok(name)
 }

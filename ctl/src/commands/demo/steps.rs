@@ -66,8 +66,7 @@ fn steps(house: &mut House, own: Option<&Path>) -> Result<(), Refusal> {
     }
     let inbox = house.root().join("inbox");
     fs::create_dir(&inbox).map_err(|error| file_error("write", &inbox, &error))?;
-    let inbox_text = inbox.display().to_string();
-    let mut args = vec!["download", "-o", &inbox_text];
+    let mut args = vec!["download", "-o", "inbox"];
     args.extend(stored.iter().map(|stored| stored.id.as_str()));
     let saved = house.imgctl("bruno", &args)?;
 
@@ -80,7 +79,7 @@ fn steps(house: &mut House, own: Option<&Path>) -> Result<(), Refusal> {
 /// What Ana's daemon stored: `imgctl upload` says a line for each file, in the order of the walk.
 fn upload(house: &mut House, folder: &Path) -> Result<Vec<Stored>, Refusal> {
     let said = house.imgctl("ana", &["upload", &folder.display().to_string()])?;
-    let files = walk::expand(&[folder.to_owned()], &mut |_| {});
+    let files = walk::expand(&[house.root().join(folder)], &mut |_| {});
     let mut stored = Vec::new();
     for (line, Found { path, .. }) in said.lines().zip(files) {
         let mut words = line.split_whitespace();
@@ -139,7 +138,7 @@ fn compare(
     for Stored { path, id } in stored {
         let copy = saved.lines().find_map(|line| {
             let (of, path) = line.strip_prefix("saved")?.trim_start().split_once("  ")?;
-            (of == id).then(|| PathBuf::from(path))
+            (of == id).then(|| house.root().join(path))
         });
         let copy = copy.ok_or_else(|| broken(format!("image {id} was not downloaded")))?;
         let record = records.iter().find(|record| record.id.to_string() == *id);
