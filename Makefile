@@ -39,9 +39,9 @@ test: mutant
 torture: mutant
 	cargo build --workspace
 	@# One after the other: each is a proof by itself and wants the disk for itself.
-	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test kill -- --nocapture
+	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test proofs kill:: -- --nocapture
 	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
-		cargo test -p imgrepod --test power_cut -- --nocapture --test-threads=1
+		cargo test -p imgrepod --test proofs power_cut:: -- --nocapture --test-threads=1
 
 bench:
 	@scripts/check.sh demo

@@ -1,0 +1,77 @@
+//! Figures of this machine, each beside its yardstick in the same run: `make bench`. They are printed
+//! as a table and kept as JSON in the target directory. A figure is never a failure: machines differ,
+//! and a test that is about time tests the machine.
+
+// The proofs' own clients and processes, of which they use more.
+#[allow(dead_code, reason = "the figures need a part of it")]
+#[path = "../../tests/proofs/picture.rs"]
+mod picture;
+#[allow(dead_code, reason = "the figures need a part of it")]
+#[path = "../../tests/proofs/process.rs"]
+mod process;
+#[allow(dead_code, reason = "the figures need a part of it")]
+#[path = "../../tests/proofs/session.rs"]
+mod session;
+
+mod listing;
+mod memory;
+mod proxy;
+mod report;
+mod small;
+
+use std::path::{Path, PathBuf};
+
+use imgrepo_proto::control::client::Client;
+use imgrepo_proto::control::endpoint;
+use imgrepo_proto::control::request::{Content, Request, Upload};
+use imgrepo_proto::session::command::Program;
+
+use crate::picture::Picture;
+use crate::report::Report;
+
+/// Bytes of the image of which many listings and the memory of two daemons are measured.
+const LARGE_BYTES: usize = 200_000_000;
+
+fn main() -> anyhow::Result<()> {
+    // Without this word of `cargo bench` somebody asks for tests, and there are none here.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    let kept = target.join("bench");
+    std::fs::create_dir_all(&kept)?;
+    // On the disk that the build is on: the temporary directory may be memory.
+    let work = tempfile::tempdir_in(&kept)?;
+    let only = std::env::var("ONLY").ok();
+    let is_wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut report = Report::default();
+    if is_wanted("small") {
+        runtime.block_on(small::measure(&work.path().join("small"), &mut report))?;
+    }
+    if is_wanted("listing") {
+        runtime.block_on(listing::measure(&work.path().join("listing"), &mut report))?;
+    }
+    if is_wanted("memory") {
+        runtime.block_on(memory::measure(&work.path().join("memory"), &mut report))?;
+    }
+    report.finish(&kept.join("figures.json"))
+}
+
+/// A connection to the daemon of this home.
+fn control(home: &Path) -> anyhow::Result<Client> {
+    let home = home.as_os_str().to_owned();
+    let endpoint = endpoint::from_env(|name| (name == "IMGREPO_HOME").then(|| home.clone()));
+    let program = Program { name: "figures".to_owned(), version: String::new() };
+    Ok(Client::connect(&endpoint, program)?)
+}
+
+/// Writes a large image into a directory, and gives the request that uploads it.
+fn large(directory: &Path, seed: u64) -> anyhow::Result<Request> {
+    let name = format!("large-{seed}.bmp");
+    let path = directory.join(&name);
+    std::fs::write(&path, &Picture::new("", seed, LARGE_BYTES).content)?;
+    Ok(Request::Upload(Upload { name, content: Content::Path(path), unless_deleted: false }))
+}

@@ -1,0 +1,99 @@
+//! Many small images, durable: 111 KB each, 32 in flight on one session, beside a bare loop that only
+//! writes, syncs and renames files of the same bytes. Round by round in turn, because disks have moods.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::anyhow;
+
+use crate::picture::Picture;
+use crate::process::Daemon;
+use crate::report::{Report, median};
+use crate::session::V2;
+
+const IMAGE_BYTES: usize = 111_000;
+const IMAGES: usize = 600;
+const IN_FLIGHT: usize = 32;
+const BARE_THREADS: usize = 16;
+const ROUNDS: u64 = 7;
+
+pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
+    std::fs::create_dir_all(work)?;
+    let server = Daemon::serve(&work.join("home")).map_err(|what| anyhow!(what))?;
+    let session = V2::open(&server.url(), "bench").await.map_err(|end| anyhow!("{end:?}"))?;
+    let session = Arc::new(session);
+    let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    // The first round warms up and does not count.
+    for round in 0..=ROUNDS {
+        let pictures: Arc<Vec<Picture>> = Arc::new(
+            (0..IMAGES)
+                .map(|n| {
+                    Picture::new(format!("{round}-{n}.bmp"), round << 32 | n as u64, IMAGE_BYTES)
+                })
+                .collect(),
+        );
+        let by_session = uploads(&session, &pictures).await?;
+        let directory = work.join(format!("bare-{round}"));
+        let by_loop = tokio::task::block_in_place(|| files(&directory, &pictures))?;
+        std::fs::remove_dir_all(&directory)?;
+        if round > 0 {
+            ours.push(by_session);
+            bare.push(by_loop);
+            ratios.push(by_session / by_loop);
+        }
+    }
+    report.add("small uploads, 111 KB, 32 in flight, durable", median(&ours), "a second", "");
+    report.add("  a bare loop of the same files, 16 threads", median(&bare), "a second", "");
+    report.add("  ratio", median(&ratios), "", ">= 0.6");
+    Ok(())
+}
+
+/// Uploads a second.
+async fn uploads(session: &Arc<V2>, pictures: &Arc<Vec<Picture>>) -> anyhow::Result<f64> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    let mut working = tokio::task::JoinSet::new();
+    for _ in 0..IN_FLIGHT {
+        let (session, pictures, next) =
+            (Arc::clone(session), Arc::clone(pictures), Arc::clone(&next));
+        working.spawn(async move {
+            while let Some(picture) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
+                session.upload(picture, |_| {}).await.map_err(|end| anyhow!("{end:?}"))?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(joined) = working.join_next().await {
+        joined??;
+    }
+    Ok(pictures.len() as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Files a second.
+fn files(directory: &Path, pictures: &[Picture]) -> anyhow::Result<f64> {
+    std::fs::create_dir(directory)?;
+    let next = AtomicUsize::new(0);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let write = || {
+            while let Some(picture) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let staged = directory.join(format!("{}.part", picture.name));
+                let mut file = File::create(&staged)?;
+                file.write_all(&picture.content)?;
+                file.sync_data()?;
+                std::fs::rename(&staged, directory.join(&picture.name))?;
+                File::open(directory)?.sync_all()?;
+            }
+            anyhow::Ok(())
+        };
+        let threads: Vec<_> = (0..BARE_THREADS).map(|_| scope.spawn(write)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread died"))?)
+    })?;
+    Ok(pictures.len() as f64 / started.elapsed().as_secs_f64())
+}

@@ -1,0 +1,13 @@
+//! Proofs about real `imgrepod` processes: what was acknowledged outlives kills and power cuts, and
+//! programs that are not ours work with it. One program, so that all share one clumsy, independent
+//! client; `make torture` runs the same at full length.
+
+mod crew;
+mod kill;
+mod ledger;
+mod picture;
+mod power_cut;
+mod process;
+mod python;
+mod session;
+mod volume;
