@@ -20,6 +20,7 @@ use pins::Pins;
 use queue::{Answer, Purge, Queue, Work};
 use staging::Staging;
 
+mod announced;
 pub mod blobs;
 pub mod catalog;
 mod changes;

@@ -1,19 +1,15 @@
 //! A full disk: uploads are refused with `storage_full`, listing and downloads go on, and when there
 //! is room again uploads do, without a restart. On small tmpfs mounts, so as root alone.
 
-// clippy.toml allows both in tests, but does not see that their helpers are part of them.
-#![allow(clippy::print_stderr, clippy::unwrap_used)]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bytes::Bytes;
-use imgrepo_proto::session::command::{self, List, Target, Upload};
-use imgrepo_proto::session::reply::UploadReply;
-use imgrepo_proto::{BlobHash, ErrorCode, PersonName, Refusal};
-use imgrepod::repository::catalog::Again;
-use imgrepod::repository::{Actor, Done, Repository, Settings};
+use imgrepo_proto::ErrorCode;
+use imgrepo_proto::session::command::{self, List, Target};
+use imgrepod::repository::{Actor, Repository, Settings};
 use tokio::sync::oneshot;
+
+use crate::support::{image, settings, upload};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -48,49 +44,15 @@ impl Drop for SmallDisk {
 }
 
 fn open(data: &Path, reserve_bytes: u64) -> Repository {
-    let owner = PersonName::parse("olga").unwrap();
-    Repository::open(Settings { reserve_bytes, ..Settings::new(data.to_owned(), owner) }).unwrap()
-}
-
-fn image(seed: u64, size: u64) -> Vec<u8> {
-    let mut content = format!("P6\n# {seed}\n1 1\n255\n").into_bytes();
-    content.resize(usize::try_from(size).unwrap(), seed as u8);
-    content
-}
-
-async fn upload(
-    repository: &Repository,
-    actor: &Actor,
-    content: &[u8],
-) -> Result<UploadReply, Refusal> {
-    let upload = Upload {
-        name: "a".to_owned(),
-        size: content.len() as u64,
-        hash: Some(BlobHash(*blake3::hash(content).as_bytes())),
-        taken_at: None,
-        unless_deleted: false,
-    };
-    let (tell, told) = oneshot::channel();
-    let done: Done<UploadReply> = Box::new(move |outcome| drop(tell.send(outcome)));
-    if let Some(mut receiving) = repository.begin(actor, upload, Again::Reuse, done).await {
-        let held = usize::try_from(receiving.offset()).unwrap();
-        for piece in content[held..].chunks(256 * 1024) {
-            if let Err(refusal) = receiving.write(vec![Bytes::copy_from_slice(piece)]).await {
-                receiving.fail(refusal);
-                return told.await.unwrap();
-            }
-        }
-        receiving.finish().await;
-    }
-    told.await.unwrap()
+    Repository::open(Settings { reserve_bytes, ..settings(data) }).unwrap()
 }
 
 /// Uploads until there is no room; what was stored.
 async fn fill(repository: &Repository, actor: &Actor, size: u64) -> Vec<(u64, Vec<u8>)> {
     let mut stored = Vec::new();
     for seed in 0..100_000 {
-        let content = image(seed, size);
-        match upload(repository, actor, &content).await {
+        let content = image(seed, size as usize);
+        match upload(repository, actor, "a", &content).await {
             Ok(reply) => stored.push((reply.image.id.0, content)),
             Err(refusal) => {
                 assert_eq!(refusal.code, ErrorCode::StorageFull, "{refusal}");
@@ -131,8 +93,8 @@ async fn contents_leave_room_for_the_catalog() {
     repository.purge(&owner, purge, Box::new(move |outcome| drop(tell.send(outcome))));
     assert_eq!(told.await.unwrap().unwrap().purged, 2);
     // The blobs go right after the answer; by then, or with the next group, there is room.
-    upload(&repository, &owner, &image(999_999, 1000)).await.unwrap();
-    upload(&repository, &owner, &image(999_998, MIB)).await.unwrap();
+    upload(&repository, &owner, "a", &image(999_999, 1000)).await.unwrap();
+    upload(&repository, &owner, "a", &image(999_998, (MIB) as usize)).await.unwrap();
 }
 
 #[tokio::test]
@@ -149,13 +111,15 @@ async fn a_disk_without_any_room_refuses_and_recovers() {
         let mut stored = fill(&repository, &owner, 70_000).await;
         assert!(!stored.is_empty());
         // Also one that is too large from the start, and one that fills what is left.
-        let refusal = upload(&repository, &owner, &image(1_000_000, 65 * MIB)).await.unwrap_err();
+        let refusal = upload(&repository, &owner, "a", &image(1_000_000, (65 * MIB) as usize))
+            .await
+            .unwrap_err();
         assert_eq!(refusal.code, ErrorCode::StorageFull);
         stored.extend(fill(&repository, &owner, 2000).await);
         all_are_there(&repository, &owner, &stored).await;
         std::fs::remove_dir_all(&ballast).unwrap();
         let content = image(2_000_000, 300_000);
-        let reply = upload(&repository, &owner, &content).await.unwrap();
+        let reply = upload(&repository, &owner, "a", &content).await.unwrap();
         stored.push((reply.image.id.0, content));
         all_are_there(&repository, &owner, &stored).await;
         repository.close().await;

@@ -1,0 +1,11 @@
+//! The repository, from outside: on real files, real SQLite, real small disks. Everything waits for
+//! answers, nothing for time.
+
+// clippy.toml allows both in tests, but does not see that their helpers are part of them.
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
+mod ends;
+mod full;
+mod life;
+mod staging;
+mod support;
