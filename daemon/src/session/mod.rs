@@ -280,6 +280,8 @@ impl Session {
     /// What a connection is to someone who waits: something to ask, nothing yet, or no use waiting.
     fn standing(&self, connection: &Connection) -> Result<Option<Dialog>, Refusal> {
         match connection {
+            // Over already, and the keeper is about to say so.
+            Connection::Up(dialog) if dialog.is_over() => Ok(None),
             Connection::Up(dialog) => Ok(Some(dialog.clone())),
             Connection::Trying(_) => Ok(None),
             Connection::Refused(refusal) => Err(refusal.clone()),

@@ -91,19 +91,8 @@ impl Peer {
     /// # Errors
     /// The server's refusal; `not_connected` when the session was cut twice.
     pub async fn list(&self, list: List) -> Result<ListReply, Refusal> {
-        self.read("list the images", |dialog| {
-            let list = list.clone();
-            async move {
-                match dialog {
-                    Dialog::V2(v2) => v2.call(Command::List(list)).await,
-                    Dialog::V1(v1) => {
-                        let entries = old_list(&v1).await?;
-                        classic::page(&entries, &list).map_err(CallError::Refused)
-                    }
-                }
-            }
-        })
-        .await
+        let old = |entries: &[Entry]| classic::page(entries, &list);
+        self.read("list the images", Command::List(list.clone()), &old).await
     }
 
     /// One record; a name that several bear is `ambiguous`.
@@ -111,20 +100,9 @@ impl Peer {
     /// # Errors
     /// As [`Peer::list`].
     pub async fn info(&self, target: Target) -> Result<ImageReply, Refusal> {
-        self.read("look at the image", |dialog| {
-            let target = target.clone();
-            async move {
-                match dialog {
-                    Dialog::V2(v2) => v2.call(Command::Info(target)).await,
-                    Dialog::V1(v1) => {
-                        let entries = old_list(&v1).await?;
-                        let found = classic::find(&entries, &target);
-                        found.map(|image| ImageReply { image }).map_err(CallError::Refused)
-                    }
-                }
-            }
-        })
-        .await
+        let old =
+            |entries: &[Entry]| classic::find(entries, &target).map(|image| ImageReply { image });
+        self.read("look at the image", Command::Info(target.clone()), &old).await
     }
 
     /// Which of these contents the repository has.
@@ -133,19 +111,11 @@ impl Peer {
     /// As [`Peer::list`]; `unsupported` by an old server.
     pub async fn have(&self, hashes: &[BlobHash]) -> Result<HaveReply, Refusal> {
         debug_assert!(HAVE_AT_ONCE <= MAX_HAVE);
+        let act = "look for contents";
         let mut all = HaveReply::default();
         for hashes in hashes.chunks(HAVE_AT_ONCE) {
-            let part: HaveReply = self
-                .read("ask for contents", |dialog| {
-                    let hashes = hashes.to_vec();
-                    async move {
-                        match dialog {
-                            Dialog::V2(v2) => v2.call(Command::Have(Have { hashes })).await,
-                            Dialog::V1(v1) => Err(cannot(&v1, "look for contents")),
-                        }
-                    }
-                })
-                .await?;
+            let command = Command::Have(Have { hashes: hashes.to_vec() });
+            let part: HaveReply = self.read(act, command, &|_| Err(old_cannot(act))).await?;
             all.have.extend(part.have);
         }
         Ok(all)
@@ -156,22 +126,14 @@ impl Peer {
     /// # Errors
     /// As [`Peer::list`].
     pub async fn events(&self, since: Seq, limit: u32) -> Result<EventsReply, Refusal> {
-        self.read("read the events", |dialog| {
-            let session = self.session.clone();
-            async move {
-                match dialog {
-                    Dialog::V2(v2) => {
-                        v2.call(Command::Events(Events { since, limit: Some(limit) })).await
-                    }
-                    Dialog::V1(_) => {
-                        let mut events = session.feed().notices();
-                        events.truncate(limit as usize);
-                        Ok(EventsReply { events, next: None })
-                    }
-                }
-            }
-        })
-        .await
+        if self.dialect() == Dialect::V1 {
+            let mut events = self.session.feed().notices();
+            events.truncate(limit as usize);
+            return Ok(EventsReply { events, next: None });
+        }
+        let act = "read the events";
+        let command = Command::Events(Events { since, limit: Some(limit) });
+        self.read(act, command, &|_| Err(old_cannot(act))).await
     }
 
     /// Another name for an image.
@@ -234,19 +196,25 @@ impl Peer {
         }
     }
 
-    /// Asks, and once more on the next session where this one is cut.
-    ///
-    /// `once` gives a future that owns what it needs: rustc cannot see that one of an async closure,
-    /// which borrows, may go from thread to thread.
-    async fn read<T, F>(&self, act: &str, once: impl Fn(Dialog) -> F) -> Result<T, Refusal>
-    where
-        F: Future<Output = Result<T, CallError>>,
-    {
-        let again = match once(self.dialog.clone()).await {
-            Err(CallError::Cut) => self.session.peer().await?,
-            outcome => return outcome.map_err(|error| error.into_refusal(act)),
+    /// Asks, and once more on the next session where this one is cut. An old server's answer is
+    /// made from its list.
+    async fn read<T: DeserializeOwned>(
+        &self,
+        act: &str,
+        command: Command,
+        old: &(dyn Fn(&[Entry]) -> Result<T, Refusal> + Send + Sync),
+    ) -> Result<T, Refusal> {
+        let outcome = match self.dialog.read(command.clone(), old).await {
+            Err(CallError::Cut) => self.session.peer().await?.dialog.read(command, old).await,
+            outcome => outcome,
         };
-        once(again.dialog).await.map_err(|error| error.into_refusal(act))
+        outcome.map_err(|error| match error {
+            CallError::Refused(refusal) => refusal,
+            CallError::Cut => Refusal::new(
+                ErrorCode::NotConnected,
+                format!("cannot {act}: the session to the server was cut"),
+            ),
+        })
     }
 
     /// Asks for a change, once.
@@ -266,15 +234,26 @@ impl Peer {
     }
 }
 
-impl CallError {
-    /// In words, for a command that changes nothing.
-    pub(crate) fn into_refusal(self, act: &str) -> Refusal {
+impl Dialog {
+    /// Whether its link has ended: nothing can be asked any more.
+    pub(super) fn is_over(&self) -> bool {
         match self {
-            CallError::Refused(refusal) => refusal,
-            CallError::Cut => Refusal::new(
-                ErrorCode::NotConnected,
-                format!("cannot {act}: the session to the server was cut"),
-            ),
+            Dialog::V2(v2) => v2.outbox.is_closed(),
+            Dialog::V1(v1) => v1.outbox.is_closed(),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        command: Command,
+        old: &(dyn Fn(&[Entry]) -> Result<T, Refusal> + Send + Sync),
+    ) -> Result<T, CallError> {
+        match self {
+            Dialog::V2(v2) => v2.call(command).await,
+            Dialog::V1(v1) => {
+                let entries = old_list(v1).await?;
+                old(&entries).map_err(CallError::Refused)
+            }
         }
     }
 }
@@ -288,4 +267,9 @@ async fn old_list(v1: &Arc<v1::V1>) -> Result<Vec<Entry>, CallError> {
 fn cannot(v1: &v1::V1, act: &str) -> CallError {
     let message = format!("the old server at `{}` cannot {act}", v1.server);
     CallError::Refused(Refusal::new(ErrorCode::Unsupported, message))
+}
+
+/// As [`cannot`], of whatever old server it is.
+fn old_cannot(act: &str) -> Refusal {
+    Refusal::new(ErrorCode::Unsupported, format!("an old server cannot {act}"))
 }

@@ -25,7 +25,7 @@ const TOO_BIG: u16 = 1009;
 /// A session of v1 that is up.
 #[derive(Debug)]
 pub(crate) struct V1 {
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     /// Where it is, for messages.
     pub(super) server: String,
     /// As whom.
@@ -134,7 +134,8 @@ impl V1 {
             Some(Current {
                 exchange: Exchange::Download { size: Some(_), content, .. }, ..
             }) => {
-                *content = Some(bytes);
+                // Only the first was announced.
+                content.get_or_insert(bytes);
             }
             _ => tracing::warn!("ignored a content that nobody asked the old server for"),
         }

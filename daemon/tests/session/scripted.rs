@@ -1,0 +1,162 @@
+//! A server that does what a test says, one connection after the other.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use imgrepo_proto::limits::SessionLimits;
+use imgrepo_proto::session::command::{Auth, Command, Program, Request};
+use imgrepo_proto::session::reply::{AuthReply, encode_success};
+use imgrepo_proto::session::{DataHeader, SUBPROTOCOL, v1};
+use imgrepo_proto::{RepositoryId, Seq};
+use imgrepod::link::{self, EndKind, Inbox, Incoming, LinkSettings, Outbox, Watched};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite::handshake::server::{Request as Upgrade, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+
+pub(crate) struct Server(TcpListener);
+
+/// One connection of the client's.
+pub(crate) struct Conn {
+    pub(crate) outbox: Outbox,
+    pub(crate) inbox: Inbox,
+    pub(crate) limits: SessionLimits,
+    pub(crate) repository: String,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Server {
+        Server(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    pub(crate) async fn accept_v2(&self) -> Conn {
+        self.accept(true).await.expect("the client goes on in v2")
+    }
+
+    /// An old server: the client asks for v2, gets no word of it, and comes once more without.
+    pub(crate) async fn accept_v1_twice(&self) -> Conn {
+        drop(self.accept(false).await);
+        self.accept(false).await.expect("the client comes back")
+    }
+
+    async fn accept(&self, v2: bool) -> Option<Conn> {
+        let (stream, _) = self.0.accept().await.unwrap();
+        let (stream, activity) = Watched::new(stream);
+        let large = LinkSettings { max_message_bytes: 1 << 26, ..LinkSettings::default() };
+        #[allow(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
+        let choose = |upgrade: &Upgrade, mut response: Response| {
+            let wants = upgrade.headers().get("sec-websocket-protocol");
+            if v2 {
+                assert_eq!(wants.unwrap(), SUBPROTOCOL);
+                let chosen = HeaderValue::from_static(SUBPROTOCOL);
+                response.headers_mut().insert("sec-websocket-protocol", chosen);
+            }
+            Ok(response)
+        };
+        let websocket = Some(large.websocket());
+        let socket = accept_hdr_async_with_config(stream, choose, websocket).await.ok()?;
+        let (outbox, inbox) = link::open(socket, activity, large);
+        let limits = SessionLimits::default();
+        Some(Conn { outbox, inbox, limits, repository: "repository".to_owned() })
+    }
+
+    /// Answers one upgrade with this.
+    pub(crate) async fn refuse(&self, answer: &str) {
+        let (mut stream, _) = self.0.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+    }
+}
+
+impl Conn {
+    pub(crate) fn say(&self, text: impl Into<String>) {
+        self.outbox.push(text.into());
+    }
+
+    /// Answers AUTH, and gives what the client said.
+    pub(crate) async fn greet(&mut self, seq: Seq) -> Auth {
+        let request = self.request().await;
+        let Command::Auth(auth) = request.command else { panic!("{request:?}") };
+        let reply = AuthReply {
+            server: Program { name: "scripted".to_owned(), version: "1".to_owned() },
+            repository: RepositoryId(self.repository.clone()),
+            limits: self.limits,
+            role: "guest".to_owned(),
+            can: vec![],
+            seq,
+        };
+        self.say(encode_success(request.id, &reply));
+        auth
+    }
+
+    pub(crate) async fn request(&mut self) -> Request {
+        self.try_request().await.expect("the client goes on")
+    }
+
+    /// The next request; None once the client is gone.
+    pub(crate) async fn try_request(&mut self) -> Option<Request> {
+        match self.inbox.next().await {
+            Ok(Incoming::Text(text)) => Some(Request::decode(&text).expect("a request")),
+            Ok(Incoming::Data(_)) => panic!("content where a request was due"),
+            Err(_) => None,
+        }
+    }
+
+    pub(crate) async fn request_skipping_content(&mut self) -> Request {
+        loop {
+            if let Incoming::Text(text) = self.inbox.next().await.expect("the client goes on") {
+                return Request::decode(&text).expect("a request");
+            }
+        }
+    }
+
+    /// Takes the next piece of an upload, which has to follow what is held.
+    pub(crate) async fn content(&mut self, id: u32, held: &mut Vec<u8>) {
+        let data = self.whole().await;
+        let (header, bytes) = DataHeader::decode(data).unwrap();
+        assert_eq!((header.id, header.offset), (id, held.len() as u64));
+        held.extend_from_slice(&bytes);
+    }
+
+    /// The next message, which has to be a binary one.
+    pub(crate) async fn whole(&mut self) -> Bytes {
+        match self.inbox.next().await {
+            Ok(Incoming::Data(data)) => data,
+            other => panic!("content was due: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn command(&mut self) -> v1::Command {
+        match self.inbox.next().await {
+            Ok(Incoming::Text(text)) => v1::Command::decode(&text).expect("a command"),
+            other => panic!("a command was due: {other:?}"),
+        }
+    }
+
+    /// Waits until what was queued is written: five more contents have passed the queue of four.
+    pub(crate) async fn drained(&mut self) {
+        for _ in 0..5 {
+            self.outbox.data(Bytes::new()).await.unwrap();
+        }
+    }
+
+    /// The code of the client's close.
+    pub(crate) async fn end(&mut self) -> Option<u16> {
+        match self.inbox.next().await {
+            Err(end) => match end.kind {
+                EndKind::Closed(code) => Some(code),
+                _ => None,
+            },
+            Ok(message) => panic!("an end was due: {message:?}"),
+        }
+    }
+}
