@@ -55,6 +55,7 @@ async fn many_requests_are_answered_in_any_order() {
     assert_eq!(bye.command, Command::Disconnect);
     conn.say(ServerMessage::Bye { id: bye.id, message: String::new() }.encode());
     assert_eq!(conn.end().await, Some(1000), "closed in order");
+    drop(conn);
     leaving.await.unwrap();
     daemon.keeper.await.unwrap();
     assert_eq!(daemon.session.peer().await.unwrap_err().code, ErrorCode::ShuttingDown);
@@ -108,8 +109,9 @@ async fn who_is_refused_is_not_tried_again_and_offline_says_so() {
     conn.greet(Seq(0)).await;
     daemon.state(SessionState::Connected).await;
     conn.outbox.close(1008, "go away");
-    // It hears the answer to its close, as a server does.
+    // It hears the answer to its close and hangs up, as a server does.
     conn.end().await;
+    drop(conn);
     daemon.state(SessionState::Refused).await;
     // And so is an upgrade that is.
     daemon.connect(&server);

@@ -126,8 +126,9 @@ async fn an_upload_to_an_old_server_is_looked_for_before_it_is_sent_again() {
     conn.say(v1::Reply::Ready.encode());
     conn.whole().await;
     conn.outbox.close(1009, "");
-    // It hears the answer to its close, as a server does.
+    // It hears the answer to its close and hangs up, as a server does.
     conn.end().await;
+    drop(conn);
     let error = uploading.await.unwrap().unwrap_err();
     assert_eq!(error.code, ErrorCode::TooLarge);
     assert!(error.hint.unwrap().contains("1 MiB"));

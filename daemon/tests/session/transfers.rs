@@ -49,12 +49,14 @@ async fn an_upload_goes_on_after_a_cut_where_the_server_stands() {
 
     held.truncate(150_000);
     let mut conn = server.accept_v2().await;
+    conn.limits.window = 200_000;
     conn.greet(Seq(0)).await;
     let ask = conn.request().await;
     assert!(matches!(&ask.command, Command::Upload(again) if again == upload));
     conn.say(ServerMessage::Ready { id: ask.id, offset: 150_000 }.encode());
     while held.len() < content.len() {
         conn.content(ask.id, &mut held).await;
+        conn.say(ServerMessage::Ack { id: ask.id, offset: held.len() as u64 }.encode());
     }
     assert!(held == content);
     let reply = UploadReply { image: record(1), duplicate: false };
