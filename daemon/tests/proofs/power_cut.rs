@@ -54,9 +54,8 @@ impl Site {
             volumes.push(Volume::new(directory.path(), "catalog")?);
         }
         let ledger = Arc::<Ledger>::default();
-        let mut crew = |prefix, people, sizes| {
-            Crew::new(random, prefix, people, sizes, Arc::clone(&ledger))
-        };
+        let mut crew =
+            |prefix, people, sizes| Crew::new(random, prefix, people, sizes, Arc::clone(&ledger));
         let crews = [
             crew("lone", (0, 1), (1_000, 300_000)),
             crew("many", (3, 5), (50_000, 3 << 20)),

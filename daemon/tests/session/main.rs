@@ -1,11 +1,15 @@
 //! The client's side of a session against small servers that say exactly what a test wants: real
-//! sockets, real cuts.
+//! sockets, real cuts. And with the real server.
+
+#![allow(clippy::unwrap_used)] // A test fails so.
 
 mod keeping;
 mod old_server;
 mod scripted;
 mod transfers;
+mod whole;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,7 +48,11 @@ fn daemon_in(folder: TempDir) -> Daemon {
 
 impl Daemon {
     fn connect(&self, server: &Server) {
-        let url = ServerUrl::parse(&server.address().to_string()).unwrap();
+        self.connect_to(server.address());
+    }
+
+    fn connect_to(&self, address: SocketAddr) {
+        let url = ServerUrl::parse(&address.to_string()).unwrap();
         self.session.connect(Address::Url(url), PersonName::parse("ana").unwrap());
     }
 
