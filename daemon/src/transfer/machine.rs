@@ -11,6 +11,9 @@ use imgrepo_proto::{ErrorCode, Refusal};
 
 use crate::session::Backoff;
 
+/// What came of an upload. Boxed: it is far larger than all else that is decided.
+pub(super) type Outcome = Box<Result<UploadReply, Refusal>>;
+
 /// What happened.
 #[derive(Debug, Clone)]
 pub(super) enum Input {
@@ -54,7 +57,7 @@ pub(super) enum Action {
     /// Wait.
     Rest(Duration),
     /// The end.
-    End(Result<UploadReply, Refusal>),
+    End(Outcome),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +76,7 @@ enum State {
     },
     Checking,
     Resting(Duration),
-    Over(Result<UploadReply, Refusal>),
+    Over(Outcome),
 }
 
 /// One upload.
@@ -122,31 +125,29 @@ impl Machine {
             (State::Over(_), _) => return,
             (State::Connecting, Input::Connected { max_image_bytes, window }) => {
                 match self.size > max_image_bytes {
-                    true => State::Over(Err(too_large(self.size, max_image_bytes))),
+                    true => failed(too_large(self.size, max_image_bytes)),
                     false => State::Offering { window },
                 }
             }
-            (_, Input::NoServer(refusal)) => State::Over(Err(refusal)),
+            (_, Input::NoServer(refusal)) => failed(refusal),
             (State::Offering { window }, Input::Offered) => {
                 self.acked = 0;
                 State::Waiting { next: 0, at_once: self.size <= *window }
             }
             (State::Waiting { next, .. }, Input::Ready(offset)) => match offset > self.size {
-                true => State::Over(Err(broken("it has more of the content than there is"))),
+                true => failed(broken("it has more of the content than there is")),
                 false => {
                     self.acked = offset;
                     State::Sending { next: (*next).max(offset) }
                 }
             },
-            (State::Sending { .. }, Input::Ready(_)) => {
-                State::Over(Err(broken("it was ready twice")))
-            }
+            (State::Sending { .. }, Input::Ready(_)) => failed(broken("it was ready twice")),
             (State::Waiting { at_once, .. }, Input::Sent(end)) => {
                 State::Waiting { next: end, at_once: *at_once }
             }
             (State::Sending { .. }, Input::Sent(end)) => State::Sending { next: end },
             (State::Sending { next }, Input::Acked(offset)) => match offset > *next {
-                true => State::Over(Err(broken("it has bytes that were not sent"))),
+                true => failed(broken("it has bytes that were not sent")),
                 false => {
                     if offset > self.acked {
                         self.acked = offset;
@@ -157,14 +158,14 @@ impl Machine {
             },
             (State::Waiting { .. } | State::Sending { .. }, Input::Done(reply)) => {
                 self.acked = self.size;
-                State::Over(Ok(reply))
+                State::Over(Box::new(Ok(reply)))
             }
             (State::Waiting { .. } | State::Sending { .. }, Input::Refused(refusal)) => {
                 self.refused(refusal, random)
             }
             (State::Waiting { .. } | State::Sending { .. }, Input::Cut) => State::Connecting,
             (State::Checking, Input::Checked(Ok(()))) => State::Connecting,
-            (State::Checking, Input::Checked(Err(refusal))) => State::Over(Err(refusal)),
+            (State::Checking, Input::Checked(Err(refusal))) => failed(refusal),
             (State::Resting(_), Input::Rested) => State::Connecting,
             _ => return,
         };
@@ -181,9 +182,13 @@ impl Machine {
             ErrorCode::Busy | ErrorCode::ShuttingDown => {
                 State::Resting(self.backoff.after_failure(random))
             }
-            _ => State::Over(Err(refusal)),
+            _ => failed(refusal),
         }
     }
+}
+
+fn failed(refusal: Refusal) -> State {
+    State::Over(Box::new(Err(refusal)))
 }
 
 fn broken(how: &str) -> Refusal {

@@ -73,7 +73,7 @@ impl Sending<'_> {
         let mut peer: Option<Peer> = None;
         loop {
             let input = match machine.action() {
-                Action::End(outcome) => return outcome,
+                Action::End(outcome) => return *outcome,
                 Action::Connect => {
                     self.tell(Phase::Waiting, machine.acked());
                     match self.session.peer_unbounded().await {
@@ -93,7 +93,7 @@ impl Sending<'_> {
                         None => machine.handle(Input::Cut, random()),
                         Some(there) if there.dialect() == Dialect::V1 => {
                             let there = there.clone();
-                            match self.to_old_server(&there).await {
+                            match self.give_to_old_server(&there).await {
                                 Ok(reply) => {
                                     self.tell(Phase::Sending, self.source.size());
                                     return Ok(reply);
@@ -145,7 +145,7 @@ impl Sending<'_> {
                         machine.handle(Input::Sent(end), random());
                         continue;
                     }
-                    Moved::Said(step) => step,
+                    Moved::Said(step) => *step,
                 },
                 Action::Listen => call.next().await,
                 _ => return Ok(()),
@@ -173,13 +173,13 @@ impl Sending<'_> {
         let len = tokio::select! {
             biased;
             // What the server said is taken only when it is given.
-            step = call.next() => return Ok(Moved::Said(step)),
+            step = call.next() => return Ok(Moved::Said(Box::new(step))),
             // A reading that is dropped goes on in the reader.
             len = reader.ready(next) => len?,
         };
         tokio::select! {
             biased;
-            step = call.next() => return Ok(Moved::Said(step)),
+            step = call.next() => return Ok(Moved::Said(Box::new(step))),
             // Room that was not got is not taken.
             () = call.room(len) => {}
         }
@@ -202,7 +202,7 @@ impl Sending<'_> {
     }
 
     /// The whole content in one message.
-    async fn to_old_server(&mut self, peer: &Peer) -> Result<UploadReply, CallError> {
+    async fn give_to_old_server(&mut self, peer: &Peer) -> Result<UploadReply, CallError> {
         let size = self.source.size();
         if size > V1_MAX_IMAGE_BYTES {
             return Err(CallError::Refused(too_large(size, V1_MAX_IMAGE_BYTES)));
@@ -281,8 +281,11 @@ fn stored_or(entries: &[Entry], ours: &[usize], name: &str, user: &str) -> Uploa
 
 enum Moved {
     Sent(u64),
-    Said(UploadStep),
+    Said(Box<UploadStep>),
 }
+
+/// The pieces of a stretch.
+type Stretch = Result<Vec<BytesMut>, Refusal>;
 
 /// Reads ahead of what is sent, one stretch at a time.
 struct Reader {
@@ -291,9 +294,9 @@ struct Reader {
     /// Where the first piece begins.
     at: u64,
     pieces: std::collections::VecDeque<BytesMut>,
-    /// The stretch that is being read, and where it begins and ends. Dropped it reads on to its
-    /// end in the blocking pool, for nothing; a stretch is short.
-    reading: Option<(u64, u64, JoinHandle<Result<Vec<BytesMut>, Refusal>>)>,
+    /// The stretch that is being read, and where it begins. Dropped it reads on to its end in the
+    /// blocking pool, for nothing; a stretch is short.
+    reading: Option<(u64, JoinHandle<Stretch>)>,
 }
 
 impl Reader {
@@ -316,7 +319,7 @@ impl Reader {
                 self.pieces.clear();
             }
             match &mut self.reading {
-                Some((start, _, reading)) if *start == offset => {
+                Some((start, reading)) if *start == offset => {
                     let pieces = reading.await;
                     self.reading = None;
                     self.at = offset;
@@ -340,7 +343,7 @@ impl Reader {
     fn read_ahead(&mut self, offset: u64) {
         let here: usize = self.pieces.iter().map(|piece| piece.len() - HEADER_BYTES).sum();
         let next = offset + here as u64;
-        let has_it = self.reading.as_ref().is_some_and(|(start, ..)| *start == next);
+        let has_it = self.reading.as_ref().is_some_and(|(start, _)| *start == next);
         if !has_it && next < self.source.size() {
             self.read(next);
         }
@@ -349,8 +352,7 @@ impl Reader {
     fn read(&mut self, offset: u64) {
         let bytes = READ_BYTES.max(self.piece_bytes);
         let (source, piece_bytes) = (self.source.clone(), self.piece_bytes);
-        let end = self.source.size().min(offset + bytes as u64);
         let read = async move { source.pieces(offset, bytes, piece_bytes).await };
-        self.reading = Some((offset, end, tokio::spawn(read)));
+        self.reading = Some((offset, tokio::spawn(read)));
     }
 }

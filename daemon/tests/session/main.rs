@@ -10,7 +10,7 @@ mod transfers;
 mod whole;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -68,13 +68,13 @@ impl Daemon {
         path
     }
 
-    fn upload(&self, path: &PathBuf) -> JoinHandle<Result<UploadReply, Refusal>> {
+    fn upload(&self, path: &Path) -> JoinHandle<Result<UploadReply, Refusal>> {
         self.upload_watched(path, watch::Sender::new(NO_PROGRESS))
     }
 
     fn upload_watched(
         &self,
-        path: &PathBuf,
+        path: &Path,
         progress: watch::Sender<Progress>,
     ) -> JoinHandle<Result<UploadReply, Refusal>> {
         let session = self.session.clone();

@@ -27,6 +27,7 @@ use super::{Dialect, Session};
 
 /// Hashes in one of our HAVEs: a request of that many is as long as our requests may be.
 const HAVE_AT_ONCE: usize = 150;
+const _: () = assert!(HAVE_AT_ONCE <= MAX_HAVE);
 
 /// Why a call has no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +111,6 @@ impl Peer {
     /// # Errors
     /// As [`Peer::list`]; `unsupported` by an old server.
     pub async fn have(&self, hashes: &[BlobHash]) -> Result<HaveReply, Refusal> {
-        debug_assert!(HAVE_AT_ONCE <= MAX_HAVE);
         let act = "look for contents";
         let mut all = HaveReply::default();
         for hashes in hashes.chunks(HAVE_AT_ONCE) {
