@@ -126,8 +126,6 @@ fn settings(dialect: Dialect) -> LinkSettings {
             let content = usize::try_from(V1_MAX_IMAGE_BYTES).unwrap_or(usize::MAX);
             LinkSettings {
                 max_message_bytes: content.saturating_add(V1_HEADROOM_BYTES),
-                // An old server answers pings only between its commands, and a large content over
-                // a slow link may keep it from that: a byte that moves either way is life enough.
                 ..settings
             }
         }
