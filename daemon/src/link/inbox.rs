@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::{End, EndKind, Ending};
+use super::{CLOSE_PATIENCE, End, EndKind, Ending};
 
 /// A message of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +59,9 @@ impl Inbox {
                 Some(Ok(Message::Binary(data))) => return Ok(Incoming::Data(data)),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(frame))) => {
-                    // Reading on sends the answer to the close; what comes of it does not matter.
-                    let answered = self.messages.next().await;
-                    drop(answered);
+                    // Reading on sends the answer to the close; what comes of it does not matter, nor
+                    // does a peer that goes on holding the connection.
+                    let _ = tokio::time::timeout(CLOSE_PATIENCE, self.messages.next()).await;
                     let (code, reason) = frame
                         .map(|frame| (u16::from(frame.code), frame.reason.to_string()))
                         .unwrap_or((1005, String::new()));

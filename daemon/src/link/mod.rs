@@ -66,6 +66,10 @@ impl Default for LinkSettings {
 /// replies. It is allocated only while something is written.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
+/// How long a peer has for its part of the close handshake (RFC 6455, 7.1.1) before the connection
+/// is dropped without it.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
 impl LinkSettings {
     /// The same limits in tungstenite's words, for accepting or dialing.
     #[must_use]

@@ -15,11 +15,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::outbox::{Outbox, Outgoing};
 use super::watched::Activity;
-use super::{End, EndKind, LinkSettings};
-
-/// How long a peer has to answer our close with its own (RFC 6455, 7.1.1) before the connection is
-/// dropped without.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+use super::{CLOSE_PATIENCE, End, EndKind, LinkSettings};
 
 pub(super) struct Writer<S> {
     pub(super) sink: SplitSink<WebSocketStream<S>, Message>,
