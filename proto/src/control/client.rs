@@ -81,7 +81,7 @@ impl Client {
     /// # Errors
     /// Why the daemon refused, or why it could not be asked, or what `item` gave.
     pub fn call_with(&mut self, request: &Request, item: Item<'_>) -> Result<Outcome, Refusal> {
-        self.carry_out(&mut |open, deadline| {
+        self.carry_out(|open, deadline| {
             open.send(request, deadline)?;
             let outcome = open.outcome(deadline, item)?;
             if *request == Request::Stop {
@@ -104,7 +104,7 @@ impl Client {
         item: Item<'_>,
     ) -> Result<Outcome, Refusal> {
         let request = Request::Upload(Upload { content: Content::Stream, ..upload.clone() });
-        self.carry_out(&mut |open, deadline| {
+        self.carry_out(|open, deadline| {
             match open.send_content(&request, &upload.name, content, deadline) {
                 Ok(()) => open.outcome(deadline, item),
                 // A daemon that refuses half-way closes, and has said why before that.
@@ -119,7 +119,7 @@ impl Client {
 
     fn carry_out(
         &mut self,
-        act: &mut dyn FnMut(&mut Open, Option<Instant>) -> Result<Outcome, Broken>,
+        act: impl FnOnce(&mut Open, Option<Instant>) -> Result<Outcome, Broken>,
     ) -> Result<Outcome, Refusal> {
         let mut open = match self.open.take() {
             Some(open) => open,
