@@ -139,30 +139,26 @@ fn announce(ready: &str) {
     }
 }
 
-/// What tells the daemon to end: Ctrl-C, SIGTERM, and a terminal that closes.
+/// What tells the daemon to end: Ctrl-C and SIGTERM. A terminal that closes (SIGHUP) is left to the
+/// system: handling it would undo `nohup`, and a daemon that is killed loses nothing.
 #[cfg(unix)]
-struct Signals([tokio::signal::unix::Signal; 3]);
+struct Signals([tokio::signal::unix::Signal; 2]);
 
 #[cfg(unix)]
 impl Signals {
     fn listen() -> Result<Self, Refusal> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| signal(kind).map_err(|error| no_signals(&error));
-        Ok(Signals([
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::hangup())?,
-        ]))
+        Ok(Signals([listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?]))
     }
 
     /// The next one's number.
     async fn next(&mut self) -> i32 {
-        let Signals([interrupt, terminate, hangup]) = self;
+        let Signals([interrupt, terminate]) = self;
         // Each keeps what was not taken.
         tokio::select! {
             _ = interrupt.recv() => 2,
             _ = terminate.recv() => 15,
-            _ = hangup.recv() => 1,
         }
     }
 }

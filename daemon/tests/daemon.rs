@@ -268,6 +268,8 @@ async fn a_client_connects_follows_and_remembers() {
     assert_eq!(status.session.state, SessionState::Offline);
     client.stop().await;
     client.daemon = Some(client.run(&[]).await.unwrap());
+    let status = client.status(Request::Status).await.session;
+    assert_eq!((status.url, status.user.as_str()), (Some(server.url()), "bia"));
     let refused = client.call(Request::List(List::default())).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::NotConnected);
     // The name is remembered for the next time.

@@ -1,6 +1,6 @@
 //! `Status`: how the daemon, its session and its server are.
 
-use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, Status};
+use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, SessionStatus, Status};
 use imgrepo_proto::session::command::List;
 
 use super::{Context, Mode};
@@ -30,7 +30,19 @@ pub(super) async fn status(context: &Context) -> Status {
             config: context.config.clone(),
             transfers: context.transfers.count(),
         },
-        session: context.session.status().borrow().clone(),
+        session: session(context),
         server,
     }
+}
+
+/// As the session tells; one that was not opened since the start knows no more than is remembered.
+fn session(context: &Context) -> SessionStatus {
+    let mut session = context.session.status().borrow().clone();
+    if session.url.is_none() {
+        session.user = context.user.to_string();
+        if let Mode::Client(memory) = &context.mode {
+            session.url = memory.remembered().url;
+        }
+    }
+    session
 }
