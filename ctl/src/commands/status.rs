@@ -144,7 +144,8 @@ pub(crate) fn said(session: &SessionStatus) -> String {
         SessionState::Waiting => {
             let at =
                 session.retry_at.map(|at| format!(", tried again at {}", table::second(Some(at))));
-            format!("waiting{to} as {user}{}", at.unwrap_or_default())
+            let whom = to.replacen(" to ", " for ", 1);
+            format!("waiting{whom} as {user}{}", at.unwrap_or_default())
         }
         SessionState::Refused => format!("refused{} as {user}", to.replacen(" to ", " by ", 1)),
     }

@@ -117,6 +117,15 @@ fn name_of(path: &Path, name: Option<&str>) -> Result<String, Refusal> {
     name.map(String::from).map_err(|error| Refusal::new(ErrorCode::BadName, error.to_string()))
 }
 
+/// A refusal that names the image, for a person who thinks of the file: images of one name may come
+/// from many folders. Only for the eye.
+fn by_path(refusal: &Refusal, path: &Path) -> Refusal {
+    let name = name_of(path, None).unwrap_or_default();
+    let cause = refusal.message.strip_prefix(&format!("cannot store `{}`: ", shown(&name)));
+    let message = cause.unwrap_or(&refusal.message).to_owned();
+    Refusal { message, ..refusal.clone() }
+}
+
 fn tell(
     context: &Context,
     results: &mut Results,
@@ -134,7 +143,10 @@ fn tell(
     };
     match outcome {
         Ok(_) => results.done(),
-        Err(refusal) if status == "failed" => results.failed(&format!("upload `{path}`"), refusal),
+        Err(refusal) if status == "failed" => {
+            let act = format!("upload `{path}`");
+            results.failed(&act, &by_path(refusal, &found.path));
+        }
         Err(_) => {}
     }
     if status != "failed" {
@@ -158,6 +170,15 @@ fn tell(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_shown_with_the_path_of_the_file() {
+        let refusal = |message| Refusal::new(ErrorCode::NotAnImage, message);
+        let said = by_path(&refusal("cannot store `b`: it is no image"), Path::new("a/b"));
+        assert_eq!(said, refusal("it is no image"));
+        let said = by_path(&refusal("cannot read `a/b`: it is gone"), Path::new("a/b"));
+        assert_eq!(said, refusal("cannot read `a/b`: it is gone"));
+    }
 
     #[test]
     fn an_image_has_the_name_of_its_file_unless_another_is_given() {

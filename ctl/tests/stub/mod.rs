@@ -105,12 +105,17 @@ fn serve(mut stream: UnixStream, answer: &Answer) {
                 streamed.extend(bytes);
             }
         }
+        let stops = request == Request::Stop;
         for words in answer(&request, &streamed) {
             match words {
                 Say::Item(reply) => say(&mut stream, &reply),
                 // Until the other end has gone.
                 Say::Hang => drop(stream.read_to_end(&mut Vec::new())),
             }
+        }
+        if stops {
+            // As a daemon does by its end.
+            return;
         }
     }
 }
