@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::{CLOSE_PATIENCE, End, EndKind, Ending};
+use super::{CLOSE_PATIENCE, End, EndKind, Ending, Outbox};
 
 /// A message of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +28,21 @@ type Messages = Pin<Box<dyn Stream<Item = Result<Message, Error>> + Send>>;
 /// The way in of a link. Dropping it ends the link.
 pub struct Inbox {
     messages: Messages,
+    state: State,
+    outbox: Outbox,
     ending: Arc<Ending>,
     writer: JoinHandle<()>,
+}
+
+/// What is still to be had from the socket.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Messages.
+    Open,
+    /// The peer closed: reading on sends the answer, for which it is waited until then.
+    Answering(Instant),
+    /// Nothing: the peer broke the protocol, and the writer tells it so.
+    Refused,
 }
 
 impl std::fmt::Debug for Inbox {
@@ -38,8 +52,9 @@ impl std::fmt::Debug for Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(messages: Messages, ending: Arc<Ending>, writer: JoinHandle<()>) -> Self {
-        Inbox { messages, ending, writer }
+    pub(super) fn new(messages: Messages, outbox: Outbox, writer: JoinHandle<()>) -> Self {
+        let ending = outbox.ending().clone();
+        Inbox { messages, state: State::Open, outbox, ending, writer }
     }
 
     /// The next message. Cancel-safe: a message is either given or still to come.
@@ -48,28 +63,41 @@ impl Inbox {
     /// The link is over; it stays so.
     pub async fn next(&mut self) -> Result<Incoming, End> {
         loop {
+            // Thousands of small messages may be in the buffer: others have their turn in between.
+            // Before one is taken, so that none is lost.
+            tokio::task::consume_budget().await;
             // Dropping a wait for the next message loses nothing: it stays in the socket's buffer.
+            // The end and a point in time stay as well.
             let message = tokio::select! {
                 biased;
                 () = self.ending.over.cancelled() => return Err(self.ending.reason()),
-                message = self.messages.next() => message,
+                message = self.messages.next(), if !matches!(self.state, State::Refused) => message,
+                () = answered_by(self.state) => None,
             };
             let end = match message {
                 Some(Ok(Message::Text(text))) => return Ok(Incoming::Text(text)),
                 Some(Ok(Message::Binary(data))) => return Ok(Incoming::Data(data)),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(frame))) => {
-                    // Reading on sends the answer to the close; what comes of it does not matter, nor
-                    // does a peer that goes on holding the connection.
-                    let _ = tokio::time::timeout(CLOSE_PATIENCE, self.messages.next()).await;
                     let (code, reason) = frame
                         .map(|frame| (u16::from(frame.code), frame.reason.to_string()))
                         .unwrap_or((1005, String::new()));
                     let reason = imgrepo_proto::name::shown(&reason);
                     let message = format!("the peer closed the session ({code}) {reason}");
-                    End::new(EndKind::Closed(code), message.trim_end())
+                    self.ending.note(End::new(EndKind::Closed(code), message.trim_end()));
+                    self.state = State::Answering(Instant::now() + CLOSE_PATIENCE);
+                    continue;
                 }
-                Some(Err(error)) => read_end(&error),
+                Some(Err(error)) => {
+                    let end = read_end(&error);
+                    if let Some(code) = close_code(&error) {
+                        self.outbox.close(code, &end.message);
+                        self.ending.note(end);
+                        self.state = State::Refused;
+                        continue;
+                    }
+                    end
+                }
                 None => End::new(EndKind::Lost, "the connection broke"),
             };
             self.ending.end(end);
@@ -92,6 +120,25 @@ impl Drop for Inbox {
     }
 }
 
+/// Returns when an answer is not waited for any longer; never, where there is none to come.
+async fn answered_by(state: State) {
+    match state {
+        State::Answering(due) => sleep_until(due).await,
+        State::Open | State::Refused => std::future::pending().await,
+    }
+}
+
+/// What a peer that broke the protocol is told (RFC 6455, 7.4.1).
+fn close_code(error: &Error) -> Option<u16> {
+    match error {
+        Error::Capacity(_) => Some(1009),
+        Error::Utf8(_) => Some(1007),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(1002),
+        _ => None,
+    }
+}
+
 fn read_end(error: &Error) -> End {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => {
@@ -102,9 +149,9 @@ fn read_end(error: &Error) -> End {
             format!("a message of {size} bytes came, at most {max_size} are taken"),
         ),
         Error::Io(error) => End::new(EndKind::Lost, format!("the connection broke: {error}")),
-        Error::Protocol(
-            tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-        ) => End::new(EndKind::Lost, "the connection broke"),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            End::new(EndKind::Lost, "the connection broke")
+        }
         error => End::new(EndKind::Protocol, format!("the peer broke the protocol: {error}")),
     }
 }

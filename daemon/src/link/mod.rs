@@ -130,8 +130,13 @@ struct Ending {
 impl Ending {
     /// Ends the link. Only the first end counts: what follows are its consequences.
     fn end(&self, end: End) {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        self.note(end);
         self.over.cancel();
+    }
+
+    /// As [`Ending::end`], of a link that still has its last word to say.
+    fn note(&self, end: End) {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
     }
 
     fn reason(&self) -> End {
@@ -153,11 +158,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let ending = Arc::new(Ending::default());
-    let outbox = Outbox::new(ending.clone());
+    let outbox = Outbox::new(ending);
     let (sink, stream) = socket.split();
     let writer = writer::Writer { sink, outbox: outbox.clone(), activity, settings };
     let task = tokio::spawn(writer.run());
-    (outbox, Inbox::new(Box::pin(stream), ending, task))
+    (outbox.clone(), Inbox::new(Box::pin(stream), outbox, task))
 }
 
 #[cfg(test)]

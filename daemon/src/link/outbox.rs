@@ -204,7 +204,7 @@ impl Outbox {
         self.0.filled.notified().await;
     }
 
-    pub(super) fn ending(&self) -> &Ending {
+    pub(super) fn ending(&self) -> &Arc<Ending> {
         &self.0.ending
     }
 

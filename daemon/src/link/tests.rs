@@ -118,7 +118,7 @@ async fn replies_that_nobody_reads_end_the_link() {
     assert_eq!(out.send("late".to_owned()).await, Err(Closed));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_beyond_the_limit_ends_the_link() {
     let ((out, _in), (_out, mut inbox)) = {
         let (a, b) = tokio::io::duplex(1 << 20);
@@ -127,4 +127,90 @@ async fn a_message_beyond_the_limit_ends_the_link() {
     };
     out.data(Bytes::from(vec![0; 300_000])).await.unwrap();
     assert_eq!(inbox.next().await.unwrap_err().kind, EndKind::TooBig);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_closes_and_takes_nothing_more_is_not_waited_for() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (pipe, mut held) = tokio::io::duplex(1024);
+    let (out, mut inbox) = link(pipe, Role::Server, LinkSettings::default()).await;
+    // The answer to its close waits behind these, which it never reads.
+    out.push("x".repeat(64 * 1024));
+    held.read_exact(&mut [0; 100]).await.unwrap();
+    // A close (1000), masked with zeros.
+    held.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await.unwrap();
+    let end = tokio::time::timeout(std::time::Duration::from_secs(300), inbox.next()).await;
+    assert_eq!(end.expect("the end of the link").unwrap_err().kind, EndKind::Closed(1000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_a_long_message_slowly_and_says_nothing_is_not_silent() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    const PART: usize = 64 * 1024;
+    // A wire that carries 64 KiB a second towards the client.
+    let (ours, wire) = tokio::io::duplex(PART);
+    let (end, theirs) = tokio::io::duplex(PART);
+    let (mut from_server, mut to_server) = tokio::io::split(wire);
+    let (mut from_client, mut to_client) = tokio::io::split(end);
+    let slow = tokio::spawn(async move {
+        let mut bytes = vec![0; PART];
+        while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
+            tokio::time::sleep(std::time::Duration::from_secs(1) * read as u32 / PART as u32).await;
+            if to_client.write_all(&bytes[..read]).await.is_err() {
+                return;
+            }
+        }
+    });
+    let back = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+    let settings = LinkSettings { max_message_bytes: 100 * PART, ..LinkSettings::default() };
+    let (out, mut here) = link(ours, Role::Server, settings).await;
+    let (_out, mut there) = link(theirs, Role::Client, settings).await;
+    let sending = async {
+        for at in 0..100 {
+            out.part(Bytes::from(vec![0; PART]), at == 0, at == 99).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+    };
+    let taking = async {
+        // It only ever answers pings.
+        assert!(matches!(there.next().await, Ok(Incoming::Data(_))));
+        there.next().await
+    };
+    let both = async {
+        tokio::select! {
+            end = here.next() => panic!("the link ended: {end:?}"),
+            end = taking => panic!("the link ended: {end:?}"),
+            () = sending => unreachable!(),
+        }
+    };
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(300), both).await.is_err());
+    slow.abort();
+    back.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_breaks_the_protocol_is_told_by_the_close() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for (frame, code) in [
+        // A text that is no UTF-8; a frame that is not masked; one of 1 TiB.
+        (&[0x81, 0x81, 0, 0, 0, 0, 0xff][..], 1007u16),
+        (&[0x81, 0x01, b'x'][..], 1002),
+        (&[0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], 1009),
+    ] {
+        let (pipe, mut peer) = tokio::io::duplex(1024);
+        let (_out, mut inbox) = link(pipe, Role::Server, LinkSettings::default()).await;
+        peer.write_all(frame).await.unwrap();
+        let mut head = [0; 4];
+        // Who drops the wait for the next message and waits again does not cut the close short.
+        tokio::select! {
+            biased;
+            end = inbox.next() => panic!("too early: {end:?}"),
+            read = peer.read_exact(&mut head) => { read.unwrap(); }
+        }
+        assert_eq!((head[0], u16::from_be_bytes([head[2], head[3]])), (0x88, code));
+        drop(peer);
+        let end = inbox.next().await.unwrap_err();
+        let kind = if code == 1009 { EndKind::TooBig } else { EndKind::Protocol };
+        assert_eq!(end.kind, kind);
+    }
 }

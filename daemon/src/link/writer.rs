@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::SinkExt as _;
 use futures_util::stream::SplitSink;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time;
+use tokio::time::{self, Instant};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -41,6 +41,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
     async fn write(&mut self) -> End {
         let mut pinged = None;
         loop {
+            // Before each message too: while a long content goes out, a peer that takes it says
+            // nothing unless it is asked.
+            match self.glance(&mut pinged) {
+                Ok(None) => {}
+                Ok(Some(ping)) => match self.progress(Step::Feed(ping)).await {
+                    Ok(()) => {}
+                    Err(end) => return end,
+                },
+                Err(end) => return end,
+            }
             let message = match self.outbox.take() {
                 Some(Outgoing::Text(text)) => Message::text(text),
                 Some(Outgoing::Data(data)) => Message::Binary(data),
@@ -57,14 +67,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
                     // stores one), and how long to wait is worked out anew each time.
                     tokio::select! {
                         biased;
-                        () = self.outbox.filled() => continue,
-                        () = time::sleep(self.next_glance()) => {}
+                        () = self.outbox.filled() => {}
+                        () = time::sleep(self.next_glance(pinged)) => {}
                     }
-                    match self.glance(&mut pinged) {
-                        Ok(Some(ping)) => ping,
-                        Ok(None) => continue,
-                        Err(end) => return end,
-                    }
+                    continue;
                 }
             };
             if let Err(end) = self.progress(Step::Feed(message)).await {
@@ -73,27 +79,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
         }
     }
 
-    /// How long until the peer has been quiet for an interval, or for two.
-    fn next_glance(&self) -> Duration {
-        let (quiet, every) = (self.activity.since_read(), self.settings.ping_every);
-        let due = if quiet < every { every } else { 2 * every };
+    /// How long until the next glance: when the peer has been quiet for an interval, and an
+    /// interval after it was pinged.
+    fn next_glance(&self, pinged: Option<Pinged>) -> Duration {
+        let waited = match pinged.filter(|pinged| pinged.came == self.activity.reads()) {
+            Some(pinged) => pinged.at.elapsed(),
+            None => self.activity.since_read(),
+        };
         // Moments are whole milliseconds: one more, so that the glance is never a hair too early.
-        due.saturating_sub(quiet) + Duration::from_millis(1)
+        self.settings.ping_every.saturating_sub(waited) + Duration::from_millis(1)
     }
 
     /// Looks at how long the peer has been quiet: nothing to do, a ping, or the end. One ping for
-    /// each silence: `pinged` is what had come when the last one was sent.
-    fn glance(&self, pinged: &mut Option<u64>) -> Result<Option<Message>, End> {
+    /// each silence, and an interval to answer it, however long there was none to answer.
+    fn glance(&self, pinged: &mut Option<Pinged>) -> Result<Option<Message>, End> {
         let (quiet, came) = (self.activity.since_read(), self.activity.reads());
-        if quiet >= 2 * self.settings.ping_every {
-            let message = format!("no byte came from the peer for {} s", quiet.as_secs());
-            return Err(End::new(EndKind::Silent, message));
-        }
-        if quiet < self.settings.ping_every || *pinged == Some(came) {
+        if quiet < self.settings.ping_every {
             return Ok(None);
         }
-        *pinged = Some(came);
-        Ok(Some(Message::Ping(Bytes::new())))
+        match pinged.filter(|pinged| pinged.came == came) {
+            Some(pinged) if pinged.at.elapsed() >= self.settings.ping_every => {
+                let message = format!("no byte came from the peer for {} s", quiet.as_secs());
+                Err(End::new(EndKind::Silent, message))
+            }
+            Some(_) => Ok(None),
+            None => {
+                *pinged = Some(Pinged { came, at: Instant::now() });
+                Ok(Some(Message::Ping(Bytes::new())))
+            }
+        }
     }
 
     /// Hands a message to the socket, or all of its buffer to the system, for as long as the peer
@@ -139,6 +153,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
         time::sleep(CLOSE_PATIENCE).await;
         End::new(EndKind::Lost, "the peer did not answer the close")
     }
+}
+
+/// The last ping: when it was sent, and how often bytes had come by then.
+#[derive(Clone, Copy)]
+struct Pinged {
+    came: u64,
+    at: Instant,
 }
 
 enum Step {

@@ -67,6 +67,7 @@ async fn a_message_beyond_the_limit_is_refused() {
     let stage = Stage::new().await;
     let mut client = stage.guest("ana").await;
     client.raw(Message::binary(vec![0; 256 * 1024 + 13])).await;
+    assert_eq!(client.next().await, Seen::Closed(1009));
     stage.sessions(0).await;
 }
 
