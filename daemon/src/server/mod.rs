@@ -75,6 +75,8 @@ pub struct Timeouts {
     pub auth: Duration,
     /// For an acknowledgement of a download's bytes.
     pub download_stall: Duration,
+    /// For the next bytes of a v1 content.
+    pub upload_stall: Duration,
     /// As in [`LinkSettings`].
     pub ping_every: Duration,
     /// As in [`LinkSettings`].
@@ -91,6 +93,8 @@ impl Default for Timeouts {
             auth: Duration::from_secs(10),
             // A window of 1 MiB takes this long at 17 KB/s, and most clients acknowledge sooner.
             download_stall: Duration::from_secs(60),
+            // As long: see `v1` for how much has to come.
+            upload_stall: Duration::from_secs(60),
             ping_every: link.ping_every,
             write_stall: link.write_stall,
             stop: Duration::from_secs(5),

@@ -139,3 +139,32 @@ async fn a_cut_at_any_byte_leaves_nothing_behind() {
     stream.write_all(&bytes).await.unwrap();
     assert_eq!(client.event().await, ("NEW_UPLOAD".to_owned(), 1, "a.png".to_owned()));
 }
+
+#[tokio::test]
+async fn an_old_program_whose_content_does_not_come_gives_its_memory_back() {
+    let stage = Stage::with(|settings| {
+        settings.timeouts.upload_stall = SHORT;
+        settings.v1_budget_bytes = 64 * 1024;
+    })
+    .await;
+    let upload = json!({"cmd": "UPLOAD", "args": ["a.jpg", "65536"]});
+    for sent in [0usize, 1000] {
+        let mut client = stage.old().await;
+        client.text(upload.clone()).await;
+        let Seen::Text(ready) = client.next().await else { panic!("a text was due") };
+        assert_eq!(ready["status"], "READY", "{sent}");
+        // It goes on answering pings, so it is alive; its content is another matter.
+        if sent > 0 {
+            let mut frame = vec![0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            frame.resize(frame.len() + sent, 7);
+            client.socket.get_mut().write_all(&frame).await.unwrap();
+        }
+        let Seen::Text(error) = client.next().await else { panic!("a text was due") };
+        assert_eq!(error["status"], "ERROR");
+        assert_eq!(client.next().await, Seen::Closed(1008));
+    }
+    let mut client = stage.old().await;
+    client.text(upload).await;
+    let Seen::Text(ready) = client.next().await else { panic!("a text was due") };
+    assert_eq!(ready["status"], "READY", "all of the budget is there again");
+}

@@ -4,6 +4,9 @@
 //! or is larger than announced, is dropped here as it comes, and the WebSocket sees an empty one in
 //! its place. Likewise a text that is too long for a command.
 //!
+//! A content that is due is handed on in small frames of the same message: the WebSocket's buffer
+//! keeps the size of the largest frame that it ever saw for as long as the session lasts.
+//!
 //! What it hands on ends with each frame, so that a session always has dealt with one message before
 //! the next is let in. It never waits for anything but the stream, and never changes what goes out.
 
@@ -21,6 +24,10 @@ const MAX_COMMAND_BYTES: u64 = 16 * 1024;
 
 /// The longest head of a frame (RFC 6455, 5.2): two bytes, eight of length, four of mask.
 const MAX_HEAD_BYTES: usize = 14;
+
+/// The largest frame of a content that is handed on: what the WebSocket reads at once anyway. A
+/// multiple of four, so that the mask (RFC 6455, 5.3) begins anew with each.
+const PIECE_BYTES: u64 = 16 * 1024;
 
 /// What is dropped is read in pieces of this size.
 const SCRAP_BYTES: usize = 8 * 1024;
@@ -42,6 +49,7 @@ pub(in crate::server) struct Keeper(Arc<Due>);
 struct Due {
     allowed: AtomicU64,
     claimed: AtomicU64,
+    came: AtomicU64,
 }
 
 impl Keeper {
@@ -53,6 +61,11 @@ impl Keeper {
     /// How long the last binary message was, whether or not it was let through.
     pub(super) fn claimed(&self) -> u64 {
         self.0.claimed.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were let through so far, of all messages.
+    pub(super) fn came(&self) -> u64 {
+        self.0.came.load(Ordering::Relaxed)
     }
 }
 
@@ -71,15 +84,58 @@ enum State {
     Head { head: [u8; MAX_HEAD_BYTES], have: usize },
     /// Dropping the content of a frame, whose emptied head comes after it.
     Drop { left: u64, head: [u8; MAX_HEAD_BYTES], len: usize },
-    /// Handing on a head, then this many bytes of content.
-    Hand { head: [u8; MAX_HEAD_BYTES], len: usize, at: usize, left: u64 },
+    /// Handing on a head, then this many bytes of content, then the rest of the frame that came.
+    Hand { head: [u8; MAX_HEAD_BYTES], len: usize, at: usize, left: u64, rest: Rest },
     /// Handing on content.
-    Body { left: u64 },
+    Body { left: u64, rest: Rest },
+}
+
+/// What of a frame is to follow in frames of its own.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rest {
+    bytes: u64,
+    /// The frame that came was its message's last.
+    last: bool,
+    mask: Option<[u8; 4]>,
 }
 
 impl State {
     fn start() -> State {
         State::Head { head: [0; MAX_HEAD_BYTES], have: 0 }
+    }
+
+    /// A frame of a content, or as much of it as one that is handed on may have. `first` is its
+    /// head's first byte.
+    fn hand(first: u8, mut rest: Rest) -> State {
+        let left = rest.bytes.min(PIECE_BYTES);
+        rest.bytes -= left;
+        let last = if rest.bytes == 0 && rest.last { 0x80 } else { 0 };
+        let mut head = [0; MAX_HEAD_BYTES];
+        head[0] = first & 0x7f | last;
+        let mut len = 2;
+        // At most PIECE_BYTES, which two bytes hold.
+        match u8::try_from(left) {
+            Ok(short @ 0..126) => head[1] = short,
+            _ => {
+                head[1] = 126;
+                head[2..4].copy_from_slice(&(left as u16).to_be_bytes());
+                len = 4;
+            }
+        }
+        if let Some(mask) = rest.mask {
+            head[1] |= 0x80;
+            head[len..len + 4].copy_from_slice(&mask);
+            len += 4;
+        }
+        State::Hand { head, len, at: 0, left, rest }
+    }
+
+    /// After a frame that was handed on: what is left of the one that came, or the next one.
+    fn after(rest: Rest) -> State {
+        match rest.bytes {
+            0 => State::start(),
+            _ => State::hand(0, rest),
+        }
     }
 }
 
@@ -141,7 +197,11 @@ impl<S> Gate<S> {
             }
         }
         if control || !self.message.over {
-            return State::Hand { head, len, at: 0, left: bytes };
+            if control || !self.message.binary || bytes <= PIECE_BYTES {
+                return State::Hand { head, len, at: 0, left: bytes, rest: Rest::default() };
+            }
+            let mask = head[..len].last_chunk().copied().filter(|_| head[1] & 0x80 != 0);
+            return State::hand(head[0], Rest { bytes, last, mask });
         }
         // The same head with a length of none: the mask stays, it applies to nothing.
         let masked = head[1] & 0x80;
@@ -185,7 +245,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                     }
                 }
                 State::Drop { left: 0, head, len } => {
-                    gate.state = State::Hand { head: *head, len: *len, at: 0, left: 0 };
+                    let rest = Rest::default();
+                    gate.state = State::Hand { head: *head, len: *len, at: 0, left: 0, rest };
                 }
                 State::Drop { left, .. } => {
                     let mut scrap = [0; SCRAP_BYTES];
@@ -197,19 +258,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                         read => *left -= read as u64,
                     }
                 }
-                State::Hand { head, len, at, left } => {
+                State::Hand { head, len, at, left, rest } => {
                     let piece = (*len - *at).min(buffer.remaining());
                     buffer.put_slice(&head[*at..*at + piece]);
                     *at += piece;
                     if *at == *len {
                         gate.state = match *left {
-                            0 => State::start(),
-                            left => State::Body { left },
+                            0 => State::after(*rest),
+                            left => State::Body { left, rest: *rest },
                         };
                     }
                     return Poll::Ready(Ok(()));
                 }
-                State::Body { left } => {
+                State::Body { left, rest } => {
                     let most = usize::try_from(*left).unwrap_or(usize::MAX);
                     let most = most.min(buffer.remaining());
                     let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(most));
@@ -217,8 +278,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                     let read = piece.filled().len();
                     buffer.advance(read);
                     *left -= read as u64;
+                    gate.keeper.0.came.fetch_add(read as u64, Ordering::Relaxed);
                     if *left == 0 {
-                        gate.state = State::start();
+                        gate.state = State::after(*rest);
                     }
                     return Poll::Ready(Ok(()));
                 }
@@ -287,13 +349,61 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_due_passes_unchanged() {
-        for size in [0, 1, 125, 126, 1000, 65_535, 65_536, 100_000] {
+        for size in [0, 1, 125, 126, 1000, PIECE_BYTES as usize] {
             let frames =
                 [frame(0x81, b"a command"), frame(0x82, &vec![7; size]), frame(0x89, b"p")];
             let (out, claimed) = through(size as u64, &frames).await;
             assert!(out == frames.concat(), "{size}");
             assert_eq!(claimed, size as u64);
         }
+    }
+
+    #[tokio::test]
+    async fn a_long_content_passes_in_short_frames() {
+        const PIECE: usize = PIECE_BYTES as usize;
+        for size in [PIECE + 1, 2 * PIECE, 2 * PIECE + 125, 100_000] {
+            let content: Vec<u8> = (0..size).map(|at| at as u8).collect();
+            let mut pieces = content.chunks(PIECE).collect::<Vec<_>>();
+            let last = frame(0x80, pieces.pop().unwrap());
+            let mut expected = vec![frame(0x02, pieces.remove(0))];
+            expected.extend(pieces.iter().map(|piece| frame(0x00, piece)));
+            expected.extend([last, frame(0x89, b"p")]);
+            let frames = [frame(0x82, &content), frame(0x89, b"p")];
+            let (out, claimed) = through(size as u64, &frames).await;
+            assert!(out == expected.concat(), "{size}");
+            assert_eq!(claimed, size as u64);
+        }
+        // A part of a message, which another follows.
+        let parts = [frame(0x02, &[1; PIECE + 1]), frame(0x80, &[2; PIECE + 1])];
+        let expected = [
+            frame(0x02, &[1; PIECE]),
+            frame(0x00, &[1]),
+            frame(0x00, &[2; PIECE]),
+            frame(0x80, &[2]),
+        ];
+        let (out, _) = through(2 * PIECE_BYTES + 2, &parts).await;
+        assert!(out == expected.concat());
+    }
+
+    /// Masks are not all zeros in life.
+    #[tokio::test]
+    async fn a_long_content_keeps_its_mask() {
+        use futures_util::StreamExt as _;
+        use tokio_tungstenite::WebSocketStream;
+        use tokio_tungstenite::tungstenite::Message;
+        use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+        let content: Vec<u8> = (0..100_000u32).map(|at| (at % 251) as u8).collect();
+        let (client, server) = tokio::io::duplex(1000);
+        let (gate, keeper) = Gate::new(server);
+        keeper.allow(content.len() as u64);
+        let config = Some(WebSocketConfig::default());
+        let mut server = WebSocketStream::from_raw_socket(gate, Role::Server, config).await;
+        let mut client = WebSocketStream::from_raw_socket(client, Role::Client, config).await;
+        let send = futures_util::SinkExt::send(&mut client, Message::binary(content.clone()));
+        let (sent, came) = tokio::join!(send, server.next());
+        sent.unwrap();
+        assert!(came.unwrap().unwrap() == Message::binary(content));
+        assert_eq!(keeper.came(), 100_000);
     }
 
     #[tokio::test]

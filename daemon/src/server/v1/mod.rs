@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
 use imgrepo_proto::session::v1::{Command, Reply};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
@@ -28,6 +29,10 @@ pub(super) use gate::{Gate, Keeper};
 
 /// Commands that are kept while one is carried out. Old programs send one at a time.
 const MAX_WAITING: usize = 8;
+
+/// What has to come of a content each time that it is looked whether it still comes: once a minute,
+/// so 4 KB/s. Its share of the memory for contents is taken from the others meanwhile.
+const MIN_PROGRESS_BYTES: u64 = 256 * 1024;
 
 /// What a command needs.
 #[derive(Clone)]
@@ -47,6 +52,13 @@ struct Expected {
     told: oneshot::Receiver<()>,
 }
 
+/// When it is looked whether a content still comes, and how much had come the last time.
+#[derive(Clone, Copy)]
+struct Look {
+    at: Instant,
+    came: u64,
+}
+
 /// What a finished future leaves to the reader.
 enum Left {
     Nothing,
@@ -64,6 +76,7 @@ struct Session {
     act: Option<Act>,
     waiting: VecDeque<Result<Command, String>>,
     expected: Option<Box<Expected>>,
+    look: Look,
     /// A content that came as announced and is to be stored as soon as the act under way has ended.
     arrived: Option<(Box<Expected>, Bytes)>,
     announced: watch::Receiver<Seq>,
@@ -97,6 +110,7 @@ pub(super) async fn run(
         act: None,
         waiting: VecDeque::new(),
         expected: None,
+        look: Look { at: Instant::now(), came: 0 },
         arrived: None,
         announced,
         heard,
@@ -124,7 +138,8 @@ impl Session {
             let idle = self.act.is_none() && !self.closing;
             let room = self.waiting.len() < MAX_WAITING;
             // Dropping any branch is safe: the act stays in its place and goes on in the next round,
-            // the next message stays in the socket, a change stays to be seen.
+            // the next message stays in the socket, a change stays to be seen, and the other two are
+            // points in time.
             tokio::select! {
                 biased;
                 () = &mut stopping, if !self.closing => {
@@ -144,6 +159,7 @@ impl Session {
                     Ok(Incoming::Data(content)) => self.content(content),
                     Err(end) => break end,
                 },
+                () = sleep_until(self.look.at), if self.expected.is_some() => self.look_again(),
                 changed = self.announced.changed(), if idle => {
                     if changed.is_err() {
                         self.close(1001, "the server stops");
@@ -191,6 +207,24 @@ impl Session {
         self.arrived = Some((expected, content));
     }
 
+    /// Ends the session of one whose content does not come: half of it may be on its way in.
+    fn look_again(&mut self) {
+        let came = self.keeper.came();
+        if came - self.look.came >= MIN_PROGRESS_BYTES {
+            return self.look_from(came);
+        }
+        if let Some(expected) = self.expected.take() {
+            let refusal = Refusal::new(ErrorCode::Cancelled, "the content did not come");
+            expected.receiving.fail(refusal);
+        }
+        self.close(1008, "the content did not come in time");
+    }
+
+    fn look_from(&mut self, came: u64) {
+        let patience = self.scene.context.settings.timeouts.upload_stall;
+        self.look = Look { at: Instant::now() + patience, came };
+    }
+
     /// The next thing to do, if there is one.
     fn next_act(&mut self) {
         if let Some((expected, content)) = self.arrived.take() {
@@ -228,6 +262,7 @@ impl Session {
             Left::Expects(expected) => {
                 // First the gate, then the word: the content may come at once.
                 self.keeper.allow(expected.size);
+                self.look_from(self.keeper.came());
                 self.expected = Some(expected);
                 let scene = self.scene.clone();
                 self.act = Some(Box::pin(command::say_in_order(scene, Reply::Ready)));
