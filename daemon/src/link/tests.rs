@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::writer::PART_BYTES;
 use super::*;
 
 async fn link(stream: DuplexStream, role: Role, settings: LinkSettings) -> (Outbox, Inbox) {
@@ -213,4 +214,24 @@ async fn who_breaks_the_protocol_is_told_by_the_close() {
         let kind = if code == 1009 { EndKind::TooBig } else { EndKind::Protocol };
         assert_eq!(end.kind, kind);
     }
+}
+
+#[tokio::test]
+async fn a_long_text_goes_in_parts_and_arrives_whole() {
+    let large = LinkSettings { max_message_bytes: 1 << 20, ..LinkSettings::default() };
+    let ((out, _in), (_out, mut inbox)) = pair(large).await;
+    // Parts end within characters.
+    let text = "日本".repeat(150_000);
+    out.push(text.clone());
+    out.push("next".to_owned());
+    assert_eq!(inbox.next().await, Ok(Incoming::Text(text.into())));
+    assert_eq!(inbox.next().await, Ok(Incoming::Text("next".into())));
+
+    let (pipe, mut peer) = tokio::io::duplex(1024);
+    let (out, _inbox) = link(pipe, Role::Server, large).await;
+    out.push("x".repeat(PART_BYTES + 1));
+    let mut head = [0; 10];
+    tokio::io::AsyncReadExt::read_exact(&mut peer, &mut head).await.unwrap();
+    assert_eq!(head[..2], [0x01, 127], "a part of a text");
+    assert_eq!(head[2..], (PART_BYTES as u64).to_be_bytes());
 }

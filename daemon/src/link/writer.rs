@@ -17,6 +17,10 @@ use super::outbox::{Outbox, Outgoing};
 use super::watched::Activity;
 use super::{CLOSE_PATIENCE, End, EndKind, LinkSettings};
 
+/// A text longer than this goes in parts of as much: the socket's buffer keeps the size of the
+/// largest frame that it ever held for as long as the session lasts. What a data message has.
+pub(super) const PART_BYTES: usize = imgrepo_proto::limits::DATA_MESSAGE_BYTES;
+
 pub(super) struct Writer<S> {
     pub(super) sink: SplitSink<WebSocketStream<S>, Message>,
     pub(super) outbox: Outbox,
@@ -52,6 +56,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
                 Err(end) => return end,
             }
             let message = match self.outbox.take() {
+                Some(Outgoing::Text(text)) if text.len() > PART_BYTES => {
+                    match self.in_parts(text.into()).await {
+                        Ok(()) => continue,
+                        Err(end) => return end,
+                    }
+                }
                 Some(Outgoing::Text(text)) => Message::text(text),
                 Some(Outgoing::Data(data)) => Message::Binary(data),
                 Some(Outgoing::Part(part, first, last)) => {
@@ -77,6 +87,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
                 return end;
             }
         }
+    }
+
+    /// Writes a text as one message of several frames (RFC 6455, 5.4).
+    async fn in_parts(&mut self, mut text: Bytes) -> Result<(), End> {
+        let mut kind = Data::Text;
+        while !text.is_empty() {
+            let part = text.split_to(text.len().min(PART_BYTES));
+            let frame = Frame::message(part, OpCode::Data(kind), text.is_empty());
+            self.progress(Step::Feed(Message::Frame(frame))).await?;
+            kind = Data::Continue;
+        }
+        Ok(())
     }
 
     /// How long until the next glance: when the peer has been quiet for an interval, and an
