@@ -44,6 +44,14 @@ pub const V1_BUDGET_BYTES: u64 = 256 * 1024 * 1024;
 /// Hashes in one HAVE.
 pub const MAX_HAVE: usize = 1000;
 
+/// The longest text in a LIST's filter, and the longest cursor: four times the longest name, room for
+/// a class for each of its characters in a glob.
+pub const MAX_FILTER_TEXT_BYTES: usize = 1024;
+
+/// The longest message of an ERROR. What a client sent and did wrong is quoted in it, and would
+/// else make replies several times as long as any message may be.
+pub const MAX_ERROR_MESSAGE_BYTES: usize = 4 * 1024;
+
 /// Records in a page of LIST and events in a page of EVENTS: at most, and when not asked.
 pub const MAX_PAGE: u32 = 500;
 /// See [`MAX_PAGE`].

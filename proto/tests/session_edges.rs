@@ -224,3 +224,40 @@ fn an_old_client_is_understood_as_the_old_server_did() {
         assert!(read(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn what_would_wait_is_bounded_before_it_does() {
+    let long = "x".repeat(1025);
+    for member in ["name", "exact_name", "uploader", "text", "media_type"] {
+        let text =
+            format!(r#"{{"id":7,"cmd":"LIST","args":{{"filter":{{"{member}":"{long}"}}}}}}"#);
+        assert_eq!(refused(&text), (Some(7), ErrorCode::BadRequest), "{member}");
+    }
+    let text = format!(r#"{{"id":7,"cmd":"LIST","args":{{"cursor":"{long}"}}}}"#);
+    assert_eq!(refused(&text), (Some(7), ErrorCode::BadRequest));
+    let text =
+        format!(r#"{{"id":7,"cmd":"LIST","args":{{"filter":{{"name":"{}"}}}}}}"#, &long[1..]);
+    assert!(matches!(read(&text), Command::List(_)));
+    let hashes = |count| vec![format!("\"{}\"", "a".repeat(64)); count].join(",");
+    let text = format!(r#"{{"id":7,"cmd":"HAVE","args":{{"hashes":[{}]}}}}"#, hashes(1001));
+    assert_eq!(refused(&text), (Some(7), ErrorCode::BadRequest));
+    let text = format!(r#"{{"id":7,"cmd":"HAVE","args":{{"hashes":[{}]}}}}"#, hashes(1000));
+    assert!(matches!(read(&text), Command::Have(_)));
+}
+
+#[test]
+fn an_error_quotes_no_more_than_a_message_holds() {
+    // Each of these characters is shown as six.
+    let word = "\u{7f}".repeat(200_000);
+    let bad = Request::decode(&format!(r#"{{"id":7,"cmd":"{word}"}}"#)).unwrap_err();
+    let text = ServerMessage::Error { id: bad.id, refusal: bad.refusal }.encode();
+    assert!(text.len() < 10_000, "{}", text.len());
+    let Ok(ServerMessage::Error { id: Some(7), refusal }) = ServerMessage::decode(&text) else {
+        panic!("{text}");
+    };
+    assert_eq!(refusal.code, ErrorCode::Unsupported);
+    assert!(
+        refusal.message.starts_with("there is no command `\\u007f")
+            && refusal.message.ends_with('…')
+    );
+}

@@ -408,7 +408,7 @@ impl Command {
             "UPLOAD" => Command::Upload(arguments(&upper, args)?),
             "LIST" => Command::List(List::decode(args)?),
             "INFO" => Command::Info(arguments(&upper, args)?),
-            "HAVE" => Command::Have(arguments(&upper, args)?),
+            "HAVE" => Command::Have(Have::decode(args)?),
             "DOWNLOAD" => Command::Download(arguments(&upper, args)?),
             "ACK" => match offset {
                 Some(offset) => Command::Ack(offset),
@@ -443,15 +443,48 @@ fn arguments<'a, A: Deserialize<'a>>(word: &str, args: Option<&'a RawValue>) -> 
     })
 }
 
+impl Have {
+    /// Reads the arguments of HAVE. Too many are refused here, before any of them waits.
+    fn decode(args: Option<&RawValue>) -> Result<Have, Refusal> {
+        let have: Have = arguments("HAVE", args)?;
+        let count = have.hashes.len();
+        if count > limits::MAX_HAVE {
+            let most = limits::MAX_HAVE;
+            let message = format!("cannot look for {count} hashes at once, the limit is {most}");
+            return Err(Refusal::new(ErrorCode::BadRequest, message));
+        }
+        Ok(have)
+    }
+}
+
 impl List {
-    /// Reads the arguments of LIST; a member of the filter that is not known is `unsupported`.
+    /// Reads the arguments of LIST; a member of the filter that is not known is `unsupported`, and a
+    /// text that is too long is refused here, before it waits for its turn.
     fn decode(args: Option<&RawValue>) -> Result<List, Refusal> {
-        arguments("LIST", args).map_err(|mut refusal| {
+        let list: List = arguments("LIST", args).map_err(|mut refusal| {
             if args.is_some_and(|args| List::unknown_member(args.get())) {
                 refusal.code = ErrorCode::Unsupported;
             }
             refusal
-        })
+        })?;
+        let filter = &list.filter;
+        for (member, text) in [
+            ("name", &filter.name),
+            ("exact_name", &filter.exact_name),
+            ("uploader", &filter.uploader),
+            ("text", &filter.text),
+            ("media_type", &filter.media_type),
+            ("cursor", &list.cursor),
+        ] {
+            let length = text.as_ref().map_or(0, String::len);
+            if length > limits::MAX_FILTER_TEXT_BYTES {
+                let most = limits::MAX_FILTER_TEXT_BYTES;
+                let message =
+                    format!("cannot list by a `{member}` of {length} bytes, the limit is {most}");
+                return Err(Refusal::new(ErrorCode::BadRequest, message));
+            }
+        }
+        Ok(list)
     }
 
     /// Whether the filter has a member, or a word for a state or an order, that is not known here.

@@ -12,7 +12,7 @@ use super::command::{Program, RequestId};
 use super::event::Event;
 use crate::error::{ErrorCode, Refusal};
 use crate::image::{BlobHash, ImageId, ImageRecord, RepositoryId, Seq};
-use crate::limits::SessionLimits;
+use crate::limits::{MAX_ERROR_MESSAGE_BYTES, SessionLimits};
 
 /// A text message of a server.
 #[derive(Debug, Clone)]
@@ -220,7 +220,10 @@ impl ServerMessage {
     pub fn encode(&self) -> String {
         match self {
             ServerMessage::Success { id, data } => encode_success(*id, data),
-            ServerMessage::Error { id, refusal } => outgoing(*id, "ERROR", refusal),
+            ServerMessage::Error { id, refusal } => match cut(&refusal.message) {
+                Some(message) => outgoing(*id, "ERROR", Refusal { message, ..refusal.clone() }),
+                None => outgoing(*id, "ERROR", refusal),
+            },
             ServerMessage::Ready { id, offset } => {
                 outgoing(Some(*id), "READY", Offset { offset: *offset })
             }
@@ -278,6 +281,14 @@ impl ServerMessage {
             }
         })
     }
+}
+
+/// A message for people that is longer than any has to be, cut; None where it is not.
+fn cut(message: &str) -> Option<String> {
+    (message.len() > MAX_ERROR_MESSAGE_BYTES).then(|| {
+        let end = message.floor_char_boundary(MAX_ERROR_MESSAGE_BYTES - '…'.len_utf8());
+        format!("{}…", &message[..end])
+    })
 }
 
 fn outgoing<T: Serialize>(id: Option<RequestId>, status: &str, rest: T) -> String {
