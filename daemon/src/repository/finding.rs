@@ -1,7 +1,7 @@
 //! What a person asks to see: the image that a target names, a page of records, which contents are
 //! here. Reads the catalog, changes nothing; a person sees of the trash what they may restore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imgrepo_proto::limits::MAX_HAVE;
 use imgrepo_proto::name::shown;
@@ -61,6 +61,8 @@ impl Repository {
                 format!("cannot look for {} hashes at once, the limit is {MAX_HAVE}", hashes.len()),
             ));
         }
+        // One that is asked for a thousand times is looked up once.
+        let hashes: Vec<BlobHash> = BTreeSet::from_iter(hashes).into_iter().collect();
         self.hop(move |inner| {
             let found = inner.catalog.have(&hashes).map_err(|error| faults::catalog(&error))?;
             Ok(HaveReply { have: found.into_iter().collect::<BTreeMap<_, _>>() })

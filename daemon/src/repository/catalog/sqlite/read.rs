@@ -20,6 +20,10 @@ use crate::repository::catalog::{ImageState, PersonId, StoredImage, SyncedPartia
 /// hardly a name to look at in vain.
 const MAX_PIECES: usize = 12;
 
+/// Ids that are looked up for one question: with a comma each, more than any reply holds, so that
+/// one which is cut here is too long and refused.
+const MAX_HAVE_IDS: usize = imgrepo_proto::limits::MAX_TEXT_BYTES / 2;
+
 /// A page of records. Within one transaction, so that count and records are of one moment.
 pub(super) fn page(connection: &mut Connection, plan: &PagePlan) -> rusqlite::Result<ListReply> {
     let transaction = connection.transaction()?;
@@ -188,10 +192,13 @@ pub(super) fn have(
 ) -> rusqlite::Result<Vec<(BlobHash, Vec<ImageId>)>> {
     let transaction = connection.transaction()?;
     let mut statement = transaction
-        .prepare_cached("SELECT id FROM image WHERE blob = ? AND state = 0 ORDER BY id")?;
+        .prepare_cached("SELECT id FROM image WHERE blob = ? AND state = 0 ORDER BY id LIMIT ?")?;
+    let mut left = MAX_HAVE_IDS;
     let mut listed = |hash: &BlobHash| {
-        let ids = statement.query_map([hash.0], |row| number(row, 0).map(ImageId))?;
-        Ok((*hash, ids.collect::<rusqlite::Result<_>>()?))
+        let ids = statement.query_map((hash.0, left as i64), |row| number(row, 0).map(ImageId))?;
+        let ids = ids.collect::<rusqlite::Result<Vec<_>>>()?;
+        left -= ids.len();
+        Ok((*hash, ids))
     };
     hashes.iter().map(&mut listed).collect()
 }
