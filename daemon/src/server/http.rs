@@ -206,7 +206,7 @@ fn admit(uri: &Uri, headers: &HeaderMap, public_host: Option<&str>) -> Result<()
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return Ok(()) };
     let same_site = origins.next().is_none()
-        && origin.to_str().is_ok_and(|origin| is_same_site(origin, &host, public_host));
+        && origin.to_str().is_ok_and(|origin| is_same_origin(origin, &host));
     if !same_site {
         let text = "another site's page may not open a session here";
         return Err(Denied::new(StatusCode::FORBIDDEN, text));
@@ -234,6 +234,8 @@ impl Place {
             return None;
         }
         let port = match port {
+            // `parse` takes a sign as well.
+            Some(port) if port.starts_with('+') => return None,
             Some(port) => Some(port.parse().ok()?),
             None => None,
         };
@@ -245,16 +247,13 @@ impl Place {
         self.host == "localhost"
             || self.host.parse::<Ipv4Addr>().is_ok()
             || bracketed.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
-            || self.is_public(public_host)
-    }
-
-    fn is_public(&self, public_host: Option<&str>) -> bool {
-        let public = public_host.and_then(Place::parse);
-        public.is_some_and(|public| public.host == self.host)
+            || public_host.and_then(Place::parse).is_some_and(|public| public.host == self.host)
     }
 }
 
-fn is_same_site(origin: &str, host: &Place, public_host: Option<&str>) -> bool {
+/// Whether a page of this origin was served under this very host and port: another port of the same
+/// host is another's page.
+fn is_same_origin(origin: &str, host: &Place) -> bool {
     let (default_port, rest) = match origin.split_once("://") {
         Some(("http", rest)) => (80, rest),
         Some(("https", rest)) => (443, rest),
@@ -262,7 +261,7 @@ fn is_same_site(origin: &str, host: &Place, public_host: Option<&str>) -> bool {
     };
     let Some(origin) = Place::parse(rest) else { return false };
     let port = |place: &Place| place.port.unwrap_or(default_port);
-    (origin.host == host.host && port(&origin) == port(host)) || origin.is_public(public_host)
+    origin.host == host.host && port(&origin) == port(host)
 }
 
 /// The dialect of an upgrade, and the answer to its key (RFC 6455, 4.2.2).

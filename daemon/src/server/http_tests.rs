@@ -44,6 +44,27 @@ fn only_our_own_names_are_a_host() {
         "::1",
         "[localhost]",
         "a@localhost",
+        "localhost.",
+        "localhost:+8765",
+        "localhost:8765:1",
+        "127.1",
+        "0x7f000001",
+        "0x7f.0.0.1",
+        "2130706433",
+        "017700000001",
+        "127.0.0.1.",
+        "127.0.0.1%00",
+        "127.0.0.1 evil.example",
+        "127.0.0.1,evil.example",
+        "[::1%25lo]",
+        "[::1]]",
+        "[[::1]]",
+        "[127.0.0.1]",
+        "::1:8765",
+        "evil.example[::1]",
+        "xn--localhost",
+        "images.example.org.evil.example",
+        "images.example.org.",
     ] {
         assert_eq!(admitted(&[("host", host)]), Err(StatusCode::FORBIDDEN), "{host}");
     }
@@ -59,7 +80,9 @@ fn another_sites_page_is_refused() {
     assert_eq!(from("localhost", "http://localhost"), Ok(()));
     assert_eq!(from("localhost:80", "http://localhost"), Ok(()));
     assert_eq!(from("localhost", "https://localhost:443"), Ok(()));
-    assert_eq!(from("10.0.0.2:8765", "https://images.example.org"), Ok(()));
+    assert_eq!(from("images.example.org", "https://images.example.org"), Ok(()));
+    assert_eq!(from("images.example.org:8765", "http://images.example.org:8765"), Ok(()));
+    assert_eq!(from("[::1]:8765", "http://[::1]:8765"), Ok(()));
     for (host, origin) in [
         ("localhost:8765", "http://localhost"),
         ("localhost:8765", "http://localhost:8766"),
@@ -71,6 +94,12 @@ fn another_sites_page_is_refused() {
         ("localhost:8765", "ws://localhost:8765"),
         ("localhost:8765", ""),
         ("localhost:8765", "http://localhost:8765/x"),
+        ("localhost:8765", "http://a@localhost:8765"),
+        ("localhost:8765", "http://localhost:8765:8765"),
+        ("localhost:8765", "http://localhost.:8765"),
+        ("images.example.org:8765", "http://images.example.org:1337"),
+        ("images.example.org:8765", "https://images.example.org"),
+        ("10.0.0.2:8765", "https://images.example.org"),
     ] {
         assert_eq!(from(host, origin), Err(StatusCode::FORBIDDEN), "{host} from {origin}");
     }
