@@ -27,8 +27,16 @@ struct Table {
 #[derive(Debug)]
 struct Open {
     flow: Flow,
-    /// The task that carries it out; None where it is handed over to the repository for good.
+    /// The task that carries it out; None until it is known, and for changes.
     task: Option<AbortHandle>,
+    /// It is handed over to the repository for good.
+    committing: bool,
+}
+
+impl Open {
+    fn can_be_given_up(&self) -> bool {
+        self.task.is_some() && !self.committing
+    }
 }
 
 /// The content that belongs to a request.
@@ -88,7 +96,7 @@ impl Requests {
         if table.open.len() >= self.most {
             return false;
         }
-        table.open.insert(id, Open { flow, task: None });
+        table.open.insert(id, Open { flow, task: None, committing: false });
         true
     }
 
@@ -111,7 +119,8 @@ impl Requests {
 
     /// From now on the request cannot be given up. False where it has been.
     pub(super) fn commit(&self, id: RequestId) -> bool {
-        self.lock().open.get_mut(&id).map(|open| open.task = None).is_some()
+        // The task may be further than its name is known here: it is the flag that counts.
+        self.lock().open.get_mut(&id).map(|open| open.committing = true).is_some()
     }
 
     /// Ends a request. False where it has ended before.
@@ -123,7 +132,7 @@ impl Requests {
     /// Ends a request and its task.
     pub(super) fn give_up(&self, id: RequestId) -> Cancelled {
         let mut table = self.lock();
-        match table.open.get(&id).map(|open| open.task.is_some()) {
+        match table.open.get(&id).map(Open::can_be_given_up) {
             Some(true) => {}
             Some(false) => return Cancelled::TooLate,
             None if id <= table.last => return Cancelled::TooLate,
@@ -141,8 +150,7 @@ impl Requests {
     pub(super) fn give_up_all(&self) {
         let given_up = {
             let mut table = self.lock();
-            let committing = |open: &Open| open.task.is_none();
-            let (stay, go) = table.open.drain().partition(|(_, open)| committing(open));
+            let (go, stay) = table.open.drain().partition(|(_, open)| open.can_be_given_up());
             table.open = stay;
             go
         };
@@ -202,6 +210,13 @@ mod tests {
         assert!(requests.close(2), "its reply is still to come");
         assert_eq!(requests.give_up(3), Cancelled::Unknown);
         assert!(!requests.commit(1));
+        // One that is committed before the reader has named its task.
+        let early = task();
+        assert!(requests.open(4, Flow::None));
+        assert!(requests.commit(4));
+        requests.carried_out_by(4, early.abort_handle());
+        assert_eq!(requests.give_up(4), Cancelled::TooLate);
+        early.abort();
         two.abort();
     }
 }
