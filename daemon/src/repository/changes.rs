@@ -31,9 +31,12 @@ impl Repository {
             let failed = |error| faults::catalog(&error);
             let newest = inner.catalog.newest_seq().map_err(failed)?;
             if since > newest {
-                let message = format!("there is no event {since} here, the newest is {newest}");
+                let message = format!(
+                    "there is no event {since} here, the newest is {newest}: \
+                     the server was restored from a backup"
+                );
                 return Err(Refusal::new(ErrorCode::Ahead, message)
-                    .hint("the server was restored from a backup: read everything again"));
+                    .hint("forget what you have seen and read everything again"));
             }
             inner.catalog.changes(since, limit).map_err(failed)
         })

@@ -23,13 +23,11 @@ impl Session {
         let announced = context.repository.announced();
         let newest = *announced.borrow();
         let since = auth.events_since.unwrap_or(newest);
-        if since > newest {
-            let message = format!(
-                "the client has seen event {since}, the newest here is {newest}: \
-                 the server was restored from a backup"
-            );
-            let refusal = Refusal::new(ErrorCode::Ahead, message)
-                .hint("forget what you have seen and read everything again");
+        // EVENTS may have told the client of what is committed and not announced yet: the catalog
+        // decides.
+        if since > newest
+            && let Err(refusal) = context.repository.events(since, 1).await
+        {
             return self.complain(Some(id), refusal);
         }
         let reply = AuthReply {
@@ -38,7 +36,7 @@ impl Session {
             limits: context.settings.limits,
             role: actor.role.word().to_owned(),
             can: actor.role.can(),
-            seq: newest,
+            seq: newest.max(since),
         };
         tracing::debug!(
             user = %imgrepo_proto::name::shown(actor.name.as_str()),
