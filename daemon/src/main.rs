@@ -84,6 +84,8 @@ fn start_log() -> Result<(), Refusal> {
 
 fn run(flags: &Flags) -> Result<(), Refusal> {
     flags.check()?;
+    #[cfg(unix)]
+    raise_open_files();
     let paths = Paths::from_env(|name| std::env::var_os(name))?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,6 +103,18 @@ fn run(flags: &Flags) -> Result<(), Refusal> {
     // Now whoever asked for the end may start another.
     drop(farewells);
     Ok(())
+}
+
+/// Lets this process have as many open files as its user may give it: the usual 1,024 are used up by
+/// a few busy sessions, and then no image can be stored or read.
+#[cfg(unix)]
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "cannot raise the number of open files");
+    }
 }
 
 /// Runs a daemon until a program or a signal ends it.
