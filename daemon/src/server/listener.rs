@@ -30,7 +30,7 @@ pub(super) async fn serve(
     mut door: mpsc::Receiver<DuplexStream>,
     context: Arc<Context>,
 ) {
-    let places = Arc::new(Semaphore::new(context.settings.max_sessions as usize));
+    let places = Arc::new(Semaphore::new(places(context.settings.max_sessions)));
     let mut sessions = JoinSet::new();
     loop {
         // Dropping any branch is safe: accepting, joining, receiving from a channel and waiting for
@@ -57,6 +57,24 @@ pub(super) async fn serve(
     while let Some(ended) = sessions.join_next().await {
         log_panic(ended);
     }
+}
+
+/// How many connections there may be: half of the files that this process may have open at most, so
+/// that those of the repository are never the ones which are missing.
+fn places(max_sessions: u32) -> usize {
+    let most = max_sessions as usize;
+    #[cfg(unix)]
+    if let Some(files) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        let half = usize::try_from(files / 2).unwrap_or(usize::MAX).max(1);
+        if half < most {
+            tracing::warn!(
+                "no more than {half} sessions at once instead of {most}: this process may have \
+                 {files} files open (ulimit -n)"
+            );
+            return half;
+        }
+    }
+    most
 }
 
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {

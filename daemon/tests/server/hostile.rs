@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Seen, Stage, picture};
+use crate::support::{Seen, Stage, dial, picture};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -167,4 +167,38 @@ async fn an_old_program_whose_content_does_not_come_gives_its_memory_back() {
     client.text(upload).await;
     let Seen::Text(ready) = client.next().await else { panic!("a text was due") };
     assert_eq!(ready["status"], "READY", "all of the budget is there again");
+}
+
+/// The process alone, since the limit is the process's.
+#[cfg(unix)]
+#[tokio::test]
+async fn sessions_leave_the_repository_its_files() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    let script = "ulimit -Sn 64 && ulimit -Hn 128 && exec \"$0\" --serve --listen 127.0.0.1:0";
+    let mut server = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_imgrepod")])
+        .env("IMGREPO_HOME", home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let address = ready.split(['/', ' ']).find(|word| word.starts_with("127.0.0.1:"));
+    let address = address.expect(&ready).parse().unwrap();
+    let mut client = dial(address, Some("imgrepo.v2")).await.unwrap();
+    client.ok("AUTH", json!({"user": "ana"})).await;
+    // Half of the files that it may have open, and the other half is not theirs.
+    let mut crowd = Vec::new();
+    for _ in 1..64 {
+        crowd.push(dial(address, None).await.unwrap());
+    }
+    for seed in 0..3 {
+        let reply = client.upload("a.png", &picture(1000, seed)).await;
+        assert_eq!(reply["status"], "SUCCESS", "{reply}");
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

@@ -1,6 +1,7 @@
 //! A server in a temporary directory, and a client that says exactly what a test wants said.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -76,16 +77,7 @@ impl Stage {
     }
 
     pub(crate) async fn dial(&self, subprotocol: Option<&str>) -> Result<Client<TcpStream>, Error> {
-        let address = self.server.address();
-        let mut request = format!("ws://{address}/").into_client_request()?;
-        if let Some(subprotocol) = subprotocol {
-            let value = subprotocol.parse().unwrap();
-            request.headers_mut().insert("sec-websocket-protocol", value);
-        }
-        let stream = TcpStream::connect(address).await?;
-        let (socket, _) =
-            tokio_tungstenite::client_async_with_config(request, stream, Some(big())).await?;
-        Ok(Client::new(socket))
+        dial(self.server.address(), subprotocol).await
     }
 
     /// Waits until so many sessions are open: each leaves a moment after its client.
@@ -97,6 +89,22 @@ impl Stage {
         };
         tokio::time::timeout(PATIENCE, wait).await.expect("the sessions to come to that number");
     }
+}
+
+/// A session of a server that listens there.
+pub(crate) async fn dial(
+    address: SocketAddr,
+    subprotocol: Option<&str>,
+) -> Result<Client<TcpStream>, Error> {
+    let mut request = format!("ws://{address}/").into_client_request()?;
+    if let Some(subprotocol) = subprotocol {
+        let value = subprotocol.parse().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", value);
+    }
+    let stream = TcpStream::connect(address).await?;
+    let (socket, _) =
+        tokio_tungstenite::client_async_with_config(request, stream, Some(big())).await?;
+    Ok(Client::new(socket))
 }
 
 fn big() -> WebSocketConfig {
