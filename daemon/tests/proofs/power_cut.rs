@@ -104,11 +104,11 @@ impl Site {
         };
         let mut server = self.start()?;
         let switch = Switch::of(&self.volumes);
+        let url = server.url();
         let strike = || {
             switch.cut();
             server.kill();
         };
-        let url = server.url();
         self.crews[crew].work(&url, Outage::Power, moment, strike).await?;
         for volume in &mut self.volumes {
             volume.unmount()?;
