@@ -14,6 +14,7 @@ mod keeper;
 mod machine;
 mod peer;
 mod seen;
+mod turns;
 mod url;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use imgrepo_proto::control::reply::{SessionState, SessionStatus};
 use imgrepo_proto::session::command::Program;
-use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
+use imgrepo_proto::{BlobHash, ErrorCode, PersonName, Refusal, Seq};
 use jiff::Timestamp;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
@@ -38,6 +39,7 @@ pub(crate) use peer::{CallError, classic};
 
 use feed::Feed;
 use peer::Dialog;
+use turns::Turns;
 
 /// How long a command waits for a session that is being opened: the command line's contract.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -143,6 +145,7 @@ struct Shared {
     status: watch::Sender<SessionStatus>,
     connection: watch::Sender<Connection>,
     feed: Feed,
+    turns: Turns,
 }
 
 impl Session {
@@ -169,6 +172,7 @@ impl Session {
             status: watch::Sender::new(status),
             connection: watch::Sender::new(Connection::Offline),
             feed: Feed::new(),
+            turns: Turns::default(),
         }));
         let task = tokio::spawn(keeper::run(session.clone(), settings));
         (session, task)
@@ -213,6 +217,13 @@ impl Session {
     /// Ends the session in order, and the keeper's task.
     pub async fn end(&self) {
         self.leave(Wish::Ended).await;
+    }
+
+    /// Waits until no other upload of this content is under way here, and keeps others waiting until
+    /// what it returns is dropped. The server lets the newer of two take over from the older: two
+    /// files of one content would drive each other out.
+    pub async fn turn(&self, hash: BlobHash) -> impl Sized + use<> {
+        self.0.turns.take(hash).await
     }
 
     async fn leave(&self, to: Wish) {

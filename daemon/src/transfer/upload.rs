@@ -51,6 +51,9 @@ pub async fn upload(
     // Whoever has no session hears of it before a long file is read.
     session.peer().await?;
     let hash = source.hash(&progress).await?;
+    // Until then nothing is offered.
+    progress.send_replace(Progress { phase: Phase::Waiting, done: 0, total: source.size() });
+    let _turn = session.turn(hash).await;
     Sending { session, source, meta, hash, progress, old: None, old_cuts: 0 }.run().await
 }
 
