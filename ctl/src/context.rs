@@ -96,6 +96,7 @@ pub(crate) fn unexpected(outcome: &Outcome) -> Refusal {
         Outcome::Stored { .. } => "a stored image",
         Outcome::Images(_) => "a page",
         Outcome::Purged(_) => "a count",
+        Outcome::OutOfReach => "a question for the content",
     };
     Refusal::new(ErrorCode::Internal, format!("the daemon answered with {what}"))
         .hint("restart the daemon: imgctl stop && imgrepod")

@@ -147,6 +147,7 @@ fn replies() {
     let page = ListReply { images: vec![record()], next: Some("c".to_owned()), total: Some(2) };
     add("images", done(Outcome::Images(page)));
     add("purged", done(Outcome::Purged(3)));
+    add("out_of_reach", done(Outcome::OutOfReach));
     add("refused", Reply::Refused(Refusal::new(ErrorCode::NotFound, "no `a`").hint("look")));
     insta::assert_snapshot!(lines);
 }

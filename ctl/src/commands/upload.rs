@@ -4,9 +4,10 @@
 //! (another user's file, a pipe, `/dev/fd/3`, standard input) is streamed to it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use imgrepo_proto::control::client::Client;
 use imgrepo_proto::control::request::{Content, Upload};
@@ -94,8 +95,10 @@ fn store(
             upload.content = Content::Path(path);
             match daemon.call_with(&Request::Upload(upload.clone()), &mut item) {
                 // The daemon may not read it, or does not see it where it is: it is read here.
-                Err(refusal) if refusal.code == ErrorCode::FileError => {
-                    let mut content = open()?;
+                Ok(Outcome::OutOfReach) => {
+                    let steady = Steady::new(open()?);
+                    let mut content =
+                        steady.map_err(|error| file_error("read", &found.path, &error))?;
                     daemon.upload_stream(&upload, &mut content, &mut item)
                 }
                 outcome => outcome,
@@ -105,6 +108,35 @@ fn store(
     match outcome? {
         Outcome::Stored { image, duplicate } => Ok((image, duplicate)),
         other => Err(unexpected(&other)),
+    }
+}
+
+/// A file that must be at its end what it was at its beginning.
+struct Steady {
+    file: File,
+    stamp: (u64, SystemTime),
+}
+
+impl Steady {
+    fn new(file: File) -> io::Result<Self> {
+        let stamp = Steady::stamp(&file)?;
+        Ok(Steady { file, stamp })
+    }
+
+    fn stamp(file: &File) -> io::Result<(u64, SystemTime)> {
+        let meta = file.metadata()?;
+        Ok((meta.len(), meta.modified()?))
+    }
+}
+
+impl Read for Steady {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer)? {
+            0 if Steady::stamp(&self.file)? != self.stamp => {
+                Err(io::Error::other("it changed while it was read"))
+            }
+            read => Ok(read),
+        }
     }
 }
 
@@ -178,6 +210,21 @@ mod tests {
         assert_eq!(said, refusal("it is no image"));
         let said = by_path(&refusal("cannot read `a/b`: it is gone"), Path::new("a/b"));
         assert_eq!(said, refusal("cannot read `a/b`: it is gone"));
+    }
+
+    #[test]
+    fn what_changes_while_it_is_streamed_is_not_read_to_its_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "whole").unwrap();
+        let read = |change: &str| {
+            let mut steady = Steady::new(File::open(file.path()).unwrap()).unwrap();
+            steady.read_exact(&mut [0; 3]).unwrap();
+            std::fs::write(file.path(), change).unwrap();
+            steady.read_to_end(&mut Vec::new())
+        };
+        assert_eq!(read("whole more").unwrap_err().to_string(), "it changed while it was read");
+        let mut steady = Steady::new(File::open(file.path()).unwrap()).unwrap();
+        assert_eq!(steady.read_to_end(&mut Vec::new()).unwrap(), 10);
     }
 
     #[test]

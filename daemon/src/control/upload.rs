@@ -36,14 +36,17 @@ pub(super) async fn from_path(
     };
     check_name(upload)?;
     if !path.is_absolute() || OTHERS.iter().any(|directory| path.starts_with(directory)) {
-        return Err(Refusal::new(
-            ErrorCode::FileError,
-            format!("the daemon does not read `{}` itself", shown(&path.to_string_lossy())),
-        ));
+        return Ok(Outcome::OutOfReach);
     }
     // Whether there is a server at all is said before the file is read for its hash.
     context.session.peer().await?;
-    let source = open(path).await?;
+    let source = match open(path).await {
+        Ok(source) => source,
+        // The program may see the file, or be allowed to read it. Only now: one that changes or
+        // goes away while it is read here must not be read again there.
+        Err(refusal) if refusal.code == ErrorCode::FileError => return Ok(Outcome::OutOfReach),
+        Err(refusal) => return Err(refusal),
+    };
     send(context, upload, source, replies).await
 }
 

@@ -50,6 +50,8 @@ pub enum Outcome {
     Images(ListReply),
     /// How many images are gone for ever.
     Purged(u64),
+    /// The daemon cannot open the file that an upload names: where the program can, it streams it.
+    OutOfReach,
 }
 
 /// How far a transfer has come, in bytes.
