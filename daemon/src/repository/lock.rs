@@ -48,9 +48,13 @@ impl Lock {
         let _ = (&file).take(LINE_BYTES).read_to_string(&mut line);
         let running = running(directory);
         let before = read(&line, &running);
-        let mut lock = Lock { file, running };
-        lock.say(&format!("open {}", lock.running))?;
-        Ok(Some((lock, before)))
+        Ok(Some((Lock { file, running }, before)))
+    }
+
+    /// Says that the repository is open. Only now, when all that the end before asks for was done: a
+    /// start that was refused half-way must leave the line for the next one.
+    pub(crate) fn open(&mut self) -> io::Result<()> {
+        self.say(&format!("open {}", self.running))
     }
 
     /// Says that the repository closed in order.
@@ -115,8 +119,11 @@ mod tests {
         assert!(take().is_none());
         lock.close(Seq(7)).unwrap();
         drop(lock);
-        let (lock, before) = take().unwrap();
+        // One that never came to open says nothing.
+        drop(take().unwrap());
+        let (mut lock, before) = take().unwrap();
         assert_eq!(before.closed_at, Some(Seq(7)));
+        lock.open().unwrap();
         drop(lock);
         let (_lock, before) = take().unwrap();
         assert_eq!(before.closed_at, None);

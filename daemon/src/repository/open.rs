@@ -117,7 +117,7 @@ fn build(
     blobs: Arc<dyn BlobStore>,
     settings: Settings,
     before: Before,
-    lock: Option<Lock>,
+    mut lock: Option<Lock>,
 ) -> Result<Repository, OpenError> {
     let data = settings.data.clone();
     let disk = |source| OpenError::Disk { data: data.clone(), source };
@@ -139,6 +139,9 @@ fn build(
     let sweep = sweep.and_then(|mut sweep| {
         (!sweep.run_for(SWEEP_AT_OPEN, &*catalog, &*blobs, &pins)).then_some(sweep)
     });
+    if let Some(lock) = &mut lock {
+        lock.open().map_err(disk)?;
+    }
     let queue = Arc::new(Queue::default());
     let (announce, announced) = watch::channel(newest);
     let committer = Committer {
