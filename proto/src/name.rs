@@ -18,7 +18,7 @@ pub enum NameError {
     #[error("a name must not be longer than {0} bytes")]
     TooLong(usize),
     /// It has this character, which no name may have.
-    #[error("a name must not contain {0:?}")]
+    #[error("a name must not contain '{}'", shown(&.0.to_string()))]
     Forbidden(char),
     /// It is `.` or `..`.
     #[error("a name must not be `.` or `..`")]

@@ -16,7 +16,8 @@ pub(crate) fn storage_full() -> Refusal {
 /// The bytes are no image's.
 pub(crate) fn not_an_image() -> Refusal {
     Refusal::new(ErrorCode::NotAnImage, "the content is not an image").hint(
-        "JPEG, PNG, GIF, WebP, BMP, TIFF, QOI, PNM, ICO, HEIC, AVIF, JPEG XL and camera RAW are",
+        "images are JPEG, PNG, GIF, WebP, BMP, TIFF, QOI, PNM, ICO, HEIC, AVIF, JPEG XL and camera \
+         RAW, told by their content",
     )
 }
 
