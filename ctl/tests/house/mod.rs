@@ -67,17 +67,56 @@ impl House {
 
     /// Starts a daemon; gives what it says when it is ready.
     pub(crate) fn start(&mut self, home: &str, args: &[&str]) -> String {
+        let command = self.imgrepod(home, args);
+        self.start_as(home, command)
+    }
+
+    /// The same with a command line of [`House::imgrepod`].
+    pub(crate) fn start_as(&mut self, home: &str, mut command: Command) -> String {
         let log = std::fs::File::create(self.path(&format!("{home}.log"))).unwrap();
+        let mut child = command.stderr(log).spawn().unwrap();
+        let mut ready = String::new();
+        let said = BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready);
+        // Whatever it said, it is ended with the house.
+        self.daemons.push((home.to_owned(), child));
+        said.unwrap();
+        let log = std::fs::read_to_string(self.path(&format!("{home}.log"))).unwrap();
+        assert!(ready.starts_with("imgrepod is ready"), "{ready:?}: {log}");
+        ready
+    }
+
+    /// A daemon that is not started yet.
+    pub(crate) fn imgrepod(&self, home: &str, args: &[&str]) -> Command {
         let mut command = Command::new(imgrepod());
         clean(&mut command, &self.path(home));
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The exit code and the words of a daemon that does not start.
+    pub(crate) fn refused(&mut self, home: &str, args: &[&str]) -> (i32, String) {
+        let command = self.imgrepod(home, args);
+        self.refused_as(home, command)
+    }
+
+    /// The same with a command line of [`House::imgrepod`].
+    pub(crate) fn refused_as(&mut self, home: &str, mut command: Command) -> (i32, String) {
         let mut child = command.spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let log = std::fs::read_to_string(self.path(&format!("{home}.log"))).unwrap();
-        self.daemons.push((home.to_owned(), child));
-        assert!(ready.starts_with("imgrepod is ready"), "{ready:?}: {log}");
-        ready
+        if !ready.is_empty() {
+            child.kill().unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(ready, "", "{home} started: {words}");
+        (output.status.code().unwrap(), words)
+    }
+
+    /// The process of a running daemon.
+    pub(crate) fn process(&self, home: &str) -> &Child {
+        let daemon = self.daemons.iter().find(|(name, _)| name == home);
+        &daemon.unwrap_or_else(|| panic!("{home} does not run")).1
     }
 
     /// Kills a daemon, as a power cut would.

@@ -1,0 +1,15 @@
+//! The real programs as people meet them at their edges: how they start and end, what they say to
+//! bad input, full disks and going servers, and with which code they exit.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // A test fails so.
+
+#[path = "../house/mod.rs"]
+mod house;
+
+mod codes;
+mod ends;
+mod full;
+mod input;
+mod starts;
+mod under_way;
