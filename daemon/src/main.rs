@@ -15,6 +15,9 @@ use imgrepod::daemon::{Daemon, Ground};
 use imgrepod::paths::Paths;
 use tracing_subscriber::EnvFilter;
 
+/// The exit code of a command line that makes no sense: a flag, or an address that is none.
+const WRONG_USAGE: u8 = 2;
+
 /// Threads that wait for the disk at once: what keeps a disk busy with fsyncs, and readers beside.
 const BLOCKING_THREADS: usize = 64;
 
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
                 eprintln!("hint: {hint}");
             }
             // A start that fails is 1 whatever the cause; wrong usage is 2, as everywhere.
-            ExitCode::from(if refusal.code == ErrorCode::Usage { 2 } else { 1 })
+            ExitCode::from(if refusal.code.exit_code() == WRONG_USAGE { WRONG_USAGE } else { 1 })
         }
     }
 }
