@@ -39,7 +39,7 @@ fn every_exit_code_has_its_cause() {
     house.ok("bruno", &["upload", "same.pnm"]);
 
     fails(&house, "ana", &["upload", "text.jpg"], 1, "not_an_image");
-    fails(&house, "ana", &["connect", "http://x/"], 2, "usage");
+    fails(&house, "ana", &["connect", "http://x/"], 2, "bad_request");
     assert_eq!(house.run("ana", &["bogus"]).0, 2);
     fails(&house, "nobody", &["list"], 3, "not_running");
     fails(&house, "bruno", &["rm", "a.pnm"], 4, "denied");

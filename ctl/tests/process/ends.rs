@@ -49,6 +49,7 @@ fn a_daemon_ends_with_0_whatever_is_under_way() {
 #[test]
 fn a_second_signal_ends_a_daemon_at_once() {
     let mut house = House::of_two();
+    house.ok("ana", &["list"]);
     // It says BYE to a server that does not answer: that takes a while.
     let _frozen = Frozen::new(&house, "server");
     signal(&house, "ana", Signal::TERM);

@@ -117,9 +117,9 @@ fn a_server_without_room_refuses_contents_and_does_all_else() {
 fn a_server_without_room_for_more_files_is_full() {
     let mut house = House::new();
     let data = house.path("server/data");
-    let Some(_small) = Small::mount(data, "size=200m,nr_inodes=60") else { return };
+    let Some(_small) = Small::mount(data, "size=200m,nr_inodes=400") else { return };
     start(&mut house);
-    let images = upload_until_full(&house, 3_000, 80);
+    let images = upload_until_full(&house, 3_000, 400);
     let next = format!("{}.pnm", images + 1);
     is_full(&house, &next);
     is_readable(&house, images);

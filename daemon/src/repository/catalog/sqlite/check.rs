@@ -191,7 +191,8 @@ fn look_at_tables(connection: &Connection) -> rusqlite::Result<Option<String>> {
     if u64::try_from(bytes).is_ok_and(|bytes| bytes <= CHECKED_WHOLE_BYTES) {
         let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if found != "ok" {
-            return Ok(Some(found));
+            // The last line says what; those before it head it, as for a terminal.
+            return Ok(Some(found.lines().last().unwrap_or_default().to_owned()));
         }
     }
     // Both ends of each tree: its root, its inner pages and its first and last leaf.
