@@ -100,9 +100,19 @@ impl Keeper {
     ) {
         let mut up: Option<Up> = None;
         let mut input = Input::Connect;
+        // What the log says already: a server that is away for a week is one line of it.
+        let mut told = None;
         loop {
-            if let Input::Failed(failure) = &input {
-                tracing::info!(server = %address, permanent = failure.permanent, "{}", failure.refusal);
+            match &input {
+                Input::Failed(failure) if told.as_ref() != Some(&failure.refusal) => {
+                    tracing::info!(permanent = failure.permanent, "{}", failure.refusal);
+                    told = Some(failure.refusal.clone());
+                }
+                Input::Greeted => {
+                    tracing::info!("connected to `{address}`");
+                    told = None;
+                }
+                _ => {}
             }
             let action = self.machine.handle(input, Timestamp::now(), random());
             self.publish(number, up.as_ref().map(|up| &up.dialog), false);
