@@ -75,7 +75,10 @@ async fn remember(memory: &Arc<Memory>, next: Remembered) -> Result<(), Refusal>
 
 fn not_connected(url: &str, error: Option<Refusal>) -> Refusal {
     let url = imgrepo_proto::name::shown(url);
-    let why = error.map_or_else(|| "it does not answer".to_owned(), |error| error.message);
-    Refusal::new(ErrorCode::NotConnected, format!("cannot connect to `{url}` yet: {why}"))
+    let message = error.map_or_else(
+        || format!("cannot connect to `{url}` yet: it does not answer"),
+        |error| error.message,
+    );
+    Refusal::new(ErrorCode::NotConnected, message)
         .hint("the daemon goes on trying; see: imgctl status")
 }
