@@ -186,6 +186,12 @@ fn make_directory(data: &Path) -> io::Result<Vec<PathBuf>> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(data)?;
+    builder.create(data).map_err(|error| match error.kind() {
+        // Also a link to a disk that is not there now.
+        io::ErrorKind::AlreadyExists => {
+            io::Error::new(io::ErrorKind::NotADirectory, "it is no folder, or a link to none")
+        }
+        _ => error,
+    })?;
     Ok(parents)
 }
