@@ -120,7 +120,10 @@ fn lines(context: &Context, status: &Status) -> Vec<String> {
     if let Some(server) = server {
         let guests = if server.guests { "guests allowed" } else { "no guests" };
         say("server", format!("listens on {}, {guests}", shown(&server.listen)));
-        say("", format!("{} images, {} sessions", server.images, server.sessions));
+        let count =
+            |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        let sessions = count(server.sessions.into(), "session");
+        say("", format!("{}, {sessions}", count(server.images, "image")));
         say("", format!("data in {}", shown(&server.data.display().to_string())));
     }
     say("config", shown(&daemon.config.display().to_string()));
