@@ -28,7 +28,7 @@ fn fails(house: &House, home: &str, args: &[&str], code: i32, error: &str) {
 
 #[test]
 fn every_exit_code_has_its_cause() {
-    let mut house = House::of_two();
+    let house = House::of_two();
     for (name, number) in [("a.pnm", 1), ("same.pnm", 2), ("two.pnm", 3)] {
         house.picture(name, number, 300);
     }

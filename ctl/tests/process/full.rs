@@ -9,6 +9,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::house::House;
+use crate::skipped;
 
 /// What a server leaves free, and some room beside it.
 const SERVER_ROOM: &str = "size=100m";
@@ -26,11 +27,11 @@ impl Small {
             Ok(output) if output.status.success() => Some(Small(path)),
             Ok(output) => {
                 let why = String::from_utf8_lossy(&output.stderr).into_owned();
-                eprintln!("SKIPPED: no small disk (needs root): {why}");
+                skipped("full disks", why.trim());
                 None
             }
             Err(error) => {
-                eprintln!("SKIPPED: no small disk: cannot run mount: {error}");
+                skipped("full disks", &format!("cannot run mount: {error}"));
                 None
             }
         }

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use serde_json::json;
 
 use crate::house::House;
+use crate::skipped;
 use crate::starts::NOBODY;
 use crate::under_way::{Frozen, transfers};
 
@@ -118,7 +119,7 @@ fn names_that_no_image_can_have_are_refused() {
 fn what_the_daemon_may_not_read_imgctl_reads() {
     use std::os::unix::fs::PermissionsExt as _;
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: a daemon of another person (needs root)");
+        skipped("a daemon of another person", "needs root");
         return;
     }
     let mut house = House::new();

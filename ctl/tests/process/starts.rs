@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 
 use crate::house::House;
+use crate::skipped;
 use crate::under_way::signal;
 
 const SERVE: [&str; 3] = ["--serve", "--listen", "127.0.0.1:0"];
@@ -68,7 +69,7 @@ fn it_listens_elsewhere_when_it_may() {
     let ready = house.start("wide", &["--serve", "--listen", "0.0.0.0:0", "--allow-guests"]);
     assert!(ready.contains("serving ws://0.0.0.0:"), "{ready}");
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("SKIPPED: this system has no IPv6");
+        skipped("listening on IPv6", "this system has none");
         return;
     }
     let ready = house.start("six", &["--serve", "--listen", "[::1]:0"]);
@@ -188,13 +189,20 @@ fn folders_that_cannot_be_used_are_named() {
         assert_eq!(code, 1);
         assert!(words.contains(in_the_way.to_str().unwrap()), "{words}");
     }
+    // A disk that is not mounted is not replaced by a new repository.
+    fs::create_dir(house.path("away")).unwrap();
+    std::os::unix::fs::symlink(house.path("disk"), house.path("away/data")).unwrap();
+    let (code, words) = house.refused("away", &SERVE);
+    assert!(code == 1 && words.contains("a link to none"), "{words}");
+    assert!(!house.path("disk").exists());
+
     let mut nowhere = house.imgrepod("nowhere", &SERVE);
     nowhere.env_clear();
     let (code, words) = house.refused_as("nowhere", nowhere);
     assert!(code == 1 && words.contains("hint: set HOME, or IMGREPO_HOME"), "{words}");
 
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: another person's folder (needs root)");
+        skipped("another person's folder", "needs root");
         return;
     }
     // Somebody else's, in a place where everybody may look.
