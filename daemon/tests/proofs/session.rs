@@ -41,7 +41,8 @@ enum Heard {
     Data(u64, Bytes),
 }
 
-type Pending = Arc<Mutex<HashMap<u32, mpsc::UnboundedSender<Heard>>>>;
+/// Who waits for what; nobody can once the session is gone (None).
+type Pending = Arc<Mutex<Option<HashMap<u32, mpsc::UnboundedSender<Heard>>>>>;
 
 /// A session in v2.
 pub(crate) struct V2 {
@@ -74,7 +75,7 @@ impl V2 {
     /// Connects and says AUTH.
     pub(crate) async fn open(url: &str, user: &str) -> Result<V2, Ended> {
         let (mut sink, mut stream) = dial(url, Some(SUBPROTOCOL)).await?.split();
-        let pending = Pending::default();
+        let pending = Pending::new(Mutex::new(Some(HashMap::new())));
         // The window of all transfers is what bounds the queue; this only paces the pictures.
         let (outgoing, mut queue) = mpsc::channel::<Message>(16);
         let writer = tokio::spawn(async move {
@@ -103,6 +104,7 @@ impl V2 {
                 };
                 let Some(id) = id else { continue };
                 let mut waiting = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(waiting) = waiting.as_mut() else { break };
                 if let Some(sender) = waiting.get(&id) {
                     let _ = sender.send(what);
                 }
@@ -111,7 +113,7 @@ impl V2 {
                 }
             }
             // Whoever waits still learns of the cut by its channel's end.
-            heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            *heard.lock().unwrap_or_else(PoisonError::into_inner) = None;
         });
         let limits = SessionLimits::default();
         let mut session =
@@ -129,7 +131,7 @@ impl V2 {
             let permit = self.outgoing.reserve().await.map_err(|_| Ended::Cut)?;
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
             let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-            pending.insert(id, sender);
+            pending.as_mut().ok_or(Ended::Cut)?.insert(id, sender);
             permit.send(Message::text(Request { id, command }.encode()));
             id
         };
