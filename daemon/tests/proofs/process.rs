@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// How long a process may take to be ready: recovery on a slow disk and room to spare.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -98,11 +100,29 @@ impl Daemon {
         let _ = self.child.wait();
     }
 
+    /// SIGSTOP: none of its threads does anything more, but for what the kernel still does for it.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        // The first thread to stop has told all others.
+        let tasks = format!("/proc/{}/task", self.pid());
+        let is_stopped = |task: std::fs::DirEntry| {
+            let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            status.contains("\nState:\tT")
+        };
+        while !std::fs::read_dir(&tasks).expect("it is there").flatten().any(is_stopped) {
+            std::thread::yield_now();
+        }
+    }
+
     /// SIGTERM: it ends in order.
     pub(crate) fn stop(mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("it has a number");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is there");
+        self.signal(Signal::TERM);
         self.child.wait().expect("it ends")
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid() as i32).expect("it has a number");
+        kill_process(pid, signal).expect("it is there");
     }
 
     /// The end of its log.
