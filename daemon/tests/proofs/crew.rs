@@ -24,6 +24,9 @@ pub(crate) enum Outage {
 /// Acknowledged bytes of an upload that may be gone after [`Outage::Power`].
 const UNSYNCED_BYTES: u64 = 40 << 20;
 
+/// A round takes a second; after this long nobody answers any more.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// When the blow falls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Moment {
@@ -32,6 +35,16 @@ pub(crate) enum Moment {
     /// Right after so many SUCCESSes, with nobody doing anything more (in a crew of one): what is not
     /// on disk now was acknowledged too early.
     Successes(u64),
+    /// When so many bytes of one upload were acknowledged, before its SUCCESS.
+    Bytes(u64),
+}
+
+/// What somebody hears.
+#[derive(Debug, Clone, Copy)]
+enum Heard {
+    /// READY or ACK: so many bytes of the upload are there.
+    Bytes(u64),
+    Success,
 }
 
 /// Counts what is heard and calls out when it is enough.
@@ -45,16 +58,26 @@ struct Pulse {
 
 impl Pulse {
     /// Whether whoever notes this should stand still.
-    fn note(&self, success: bool) -> bool {
-        let (goal, counts) = match self.moment {
-            Moment::Messages(goal) => (goal, true),
-            Moment::Successes(goal) => (goal, success),
+    fn note(&self, heard: Heard) -> bool {
+        let (goal, added) = match (self.moment, heard) {
+            (Moment::Messages(goal), _) | (Moment::Successes(goal), Heard::Success) => (goal, 1),
+            (Moment::Bytes(goal), Heard::Bytes(bytes)) => (goal, bytes),
+            (Moment::Successes(_), Heard::Bytes(_)) => return self.stands_still(),
+            (Moment::Bytes(_), Heard::Success) => return false,
         };
-        if counts && self.heard.fetch_add(1, Ordering::SeqCst) + 1 >= goal {
+        let before = match self.moment {
+            Moment::Bytes(_) => 0,
+            _ => self.heard.fetch_add(added, Ordering::SeqCst),
+        };
+        if before + added >= goal {
             self.reached.store(true, Ordering::SeqCst);
             self.call.notify_one();
         }
-        matches!(self.moment, Moment::Successes(_)) && self.reached.load(Ordering::SeqCst)
+        self.stands_still()
+    }
+
+    fn stands_still(&self) -> bool {
+        matches!(self.moment, Moment::Successes(_)) && self.is_reached()
     }
 
     fn is_reached(&self) -> bool {
@@ -68,6 +91,15 @@ enum Dialect {
     V2,
 }
 
+/// An upload that was cut short.
+#[derive(Debug, Clone)]
+struct Cut {
+    picture: Picture,
+    /// What must be there of it. Nothing where every byte was under way: between the last byte and
+    /// the record the content stands in neither place for long, and a kill there starts it anew.
+    kept: u64,
+}
+
 /// One person.
 #[derive(Debug)]
 struct Person {
@@ -76,19 +108,18 @@ struct Person {
     random: Random,
     /// Bytes of the pictures, from and to.
     sizes: (u64, u64),
-    /// What was cut short, and how many bytes of it were acknowledged.
-    pending: Option<(Picture, u64)>,
+    pending: Option<Cut>,
     uploads: u64,
     resumed: u64,
 }
 
 impl Person {
-    fn next_picture(&mut self) -> (Picture, u64) {
+    fn next_picture(&mut self) -> Cut {
         self.pending.take().unwrap_or_else(|| {
             self.uploads += 1;
             let size = self.random.between(self.sizes.0, self.sizes.1);
             let name = format!("{}-{}.bmp", self.name, self.uploads);
-            (Picture::new(name, self.random.next(), size as usize), 0)
+            Cut { picture: Picture::new(name, self.random.next(), size as usize), kept: 0 }
         })
     }
 
@@ -119,12 +150,12 @@ impl Person {
     async fn work_v1(&mut self, url: &str, ledger: &Ledger, pulse: &Pulse) -> Result<(), Ended> {
         let mut session = V1::open(url, &self.name).await?;
         loop {
-            let (picture, _) = self.next_picture();
-            self.pending = Some((picture.clone(), 0));
+            let Cut { picture, .. } = self.next_picture();
+            self.pending = Some(Cut { picture: picture.clone(), kept: 0 });
             let id = session.upload(&picture).await?;
             ledger.acknowledge(id, &self.name, &picture);
             self.pending = None;
-            if pulse.note(true) {
+            if pulse.note(Heard::Success) {
                 return Ok(());
             }
         }
@@ -142,39 +173,42 @@ impl Person {
             Err(end) => return Ok(Err(end)),
         };
         loop {
-            let (picture, before) = self.next_picture();
-            let (mut acked, mut offered) = (before, None);
+            let Cut { picture, kept } = self.next_picture();
+            let (mut acked, mut offered, mut all_sent) = (0, None, false);
             let outcome = session
                 .upload(&picture, |step| {
                     match step {
-                        Step::Ready(offset) => offered = Some(offset),
+                        Step::Ready(offset) => (acked, offered) = (offset, Some(offset)),
                         Step::Acked(offset) => acked = offset,
+                        Step::AllSent => return all_sent = true,
                     }
-                    let _ = pulse.note(false);
+                    pulse.note(Heard::Bytes(acked));
                 })
                 .await;
             if let Some(offset) = offered {
                 let kept = match last {
-                    Outage::Process => before,
-                    Outage::Power => before.saturating_sub(UNSYNCED_BYTES),
+                    Outage::Process => kept,
+                    Outage::Power => kept.saturating_sub(UNSYNCED_BYTES),
                 };
                 if offset < kept {
                     let name = &picture.name;
-                    return Err(format!(
-                        "`{name}` had {before} bytes acknowledged, {offset} are left"
-                    ));
+                    return Err(format!("`{name}` had {kept} bytes to keep, {offset} are left"));
                 }
                 self.resumed += u64::from(offset > 0);
-                acked = acked.max(offset);
             }
             match outcome {
                 Ok(reply) => ledger.acknowledge(reply.image.id, &self.name, &picture),
                 Err(end) => {
-                    self.pending = Some((picture, acked));
+                    let kept = match (all_sent, offered) {
+                        (true, _) => 0,
+                        (false, Some(_)) => acked,
+                        (false, None) => kept,
+                    };
+                    self.pending = Some(Cut { picture, kept });
                     return Ok(Err(end));
                 }
             }
-            if pulse.note(true) {
+            if pulse.note(Heard::Success) {
                 return Ok(Ok(()));
             }
         }
@@ -252,9 +286,11 @@ impl Crew {
                 (person, outcome)
             });
         }
-        pulse.call.notified().await;
+        let called = tokio::time::timeout(PATIENCE, pulse.call.notified()).await;
+        let heard = pulse.heard.load(Ordering::SeqCst);
+        let mut outcome =
+            called.map_err(|_| format!("{heard} messages, and then none: {moment:?} never came"));
         tokio::task::block_in_place(strike);
-        let mut outcome = Ok(());
         while let Some(joined) = working.join_next().await {
             let (person, ended) = joined.map_err(|error| format!("a client failed: {error}"))?;
             self.people.push(person);

@@ -2,6 +2,8 @@
 //! programs that are not ours work with it. One program, so that all share one clumsy, independent
 //! client; `make torture` runs the same at full length.
 
+#![allow(clippy::print_stdout, reason = "what was proven, and what was not, is told to people")]
+
 mod crew;
 mod kill;
 mod ledger;

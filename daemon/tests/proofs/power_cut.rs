@@ -84,7 +84,10 @@ impl Site {
         let here = self.data().join("catalog.db");
         let moved = std::fs::copy(&here, &there)
             .and_then(|_| std::fs::remove_file(&here))
-            .and_then(|()| std::os::unix::fs::symlink(&there, &here));
+            .and_then(|()| std::os::unix::fs::symlink(&there, &here))
+            // All of it on disk before the first cut: this is not the server's doing.
+            .and_then(|()| std::fs::File::open(&there)?.sync_all())
+            .and_then(|()| std::fs::File::open(self.data())?.sync_all());
         moved.map_err(|error| format!("cannot move the catalog: {error}"))
     }
 
@@ -96,11 +99,15 @@ impl Site {
     /// One cut: a lone person right after a SUCCESS, many in the middle of everything, or a large
     /// upload of which more was acknowledged than is let go.
     async fn cut(&mut self, number: u64, random: &mut Random) -> Result<(), String> {
-        let (crew, moment) = match number % 3 {
+        let kind = match self.skipped {
+            // Small uploads never get that far.
+            Some(SyncPoint::Partial) => 2,
+            _ => number % 3,
+        };
+        let (crew, moment) = match kind {
             0 => (0, Moment::Successes(random.between(1, 4))),
             1 => (1, Moment::Messages(random.between(1, 80))),
-            // One ACK for each 128 KiB: 45 MiB and more.
-            _ => (2, Moment::Messages(random.between(360, 500))),
+            _ => (2, Moment::Bytes(random.between(45 << 20, 75 << 20))),
         };
         let mut server = self.start()?;
         let switch = Switch::of(&self.volumes);

@@ -232,7 +232,8 @@ fn the_daemon_works_with_an_old_server() {
     match upload(&mut client, directory.path(), &large) {
         Err(refusal) => {
             assert_eq!(refusal.code, ErrorCode::TooLarge, "{refusal:?}");
-            assert!(refusal.message.contains("1 MiB"), "{refusal:?}");
+            let hint = refusal.hint.clone().unwrap_or_default();
+            assert!(format!("{refusal}; {hint}").contains("1 MiB"), "{refusal:?}");
         }
         other => panic!("{other:?}"),
     }

@@ -18,10 +18,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Bytes as Binary, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::picture::Picture;
@@ -152,7 +152,7 @@ impl V2 {
         }
     }
 
-    /// Uploads a picture with its hash. `note` hears of every READY and ACK.
+    /// Uploads a picture with its hash. `note` hears of every step.
     pub(crate) async fn upload(
         &self,
         picture: &Picture,
@@ -189,6 +189,9 @@ impl V2 {
                 let message = DataHeader { id, offset: sent }.message(piece);
                 self.send(Message::Binary(message)).await?;
                 sent = end;
+            }
+            if sent == picture.size() {
+                note(Step::AllSent);
             }
         }
     }
@@ -262,6 +265,7 @@ impl Drop for V2 {
 pub(crate) enum Step {
     Ready(u64),
     Acked(u64),
+    AllSent,
 }
 
 /// Which request a reply is for, and whether it is the last one.
@@ -339,7 +343,7 @@ impl V1 {
             v1::Reply::Error(message) => return Err(refused(message)),
             other => panic!("{other:?} where READY was due"),
         }
-        let content = Message::Binary(Binary::from(picture.content.clone()));
+        let content = Message::Binary(picture.content.clone());
         self.0.send(content).await.map_err(|_| Ended::Cut)?;
         let message = self.success().await?;
         let digits = |c: char| !c.is_ascii_digit();
