@@ -22,8 +22,7 @@ class Session:
                 if request == self.id: yield offset, message[12:]
                 continue
             reply = json.loads(message)
-            if "event" in reply: show(reply)
-            elif reply.get("id") == self.id:
+            if reply.get("id") == self.id:                  # else an event
                 if reply["status"] == "ERROR": sys.exit(f"{reply['code']}: {reply['message']}")
                 yield reply
                 if reply["status"] in ("SUCCESS", "BYE"): return

@@ -3,6 +3,7 @@
 //! and a test that is about time tests the machine.
 
 // The proofs' own clients and processes, of which they use more.
+#[allow(clippy::print_stdout, reason = "it tells people its seed")]
 #[allow(dead_code, reason = "the figures need a part of it")]
 #[path = "../../tests/proofs/picture.rs"]
 mod picture;
