@@ -231,7 +231,6 @@ fn lists() {
             &["trash", "empty"],
             &["trash", "empty", "--json"],
             &["trash", "empty", "--yes"],
-            &["trash", "empty", "--yes", "--json"],
         ]
     ));
 }

@@ -1,4 +1,21 @@
-//! The daemon.
+//! The daemon, in rooms. A room imports only from those above it in this list; `tests/layers.rs`
+//! holds them to that.
+//!
+//! | room | owns |
+//! | --- | --- |
+//! | [`config`], [`paths`] | what the daemon is told, and where its files are; alone read the environment |
+//! | [`repository`] | what a server keeps: contents, catalog, uploads in progress, the ordered changes |
+//! | [`link`] | messages over one WebSocket, both ends: order, bounds, liveness, windows |
+//! | [`server`] | the listener and its sessions, in both dialects |
+//! | [`session`] | the one session of a client: dialed, kept, resumed |
+//! | [`transfer`] | one upload or download through all cuts of the session |
+//! | [`control`] | the local socket that `imgctl` and the window speak to |
+//! | [`daemon`] | all of it, started in this order and stopped in reverse |
+//!
+//! An image's way: `control` (or a peer's session) hands a file to `transfer`, which sends it over
+//! `session` and `link` to `server`; `repository` makes it durable, answers, and announces the
+//! change, which goes back out over every `link`. A daemon that is itself the server reaches it
+//! over a pipe in memory, so nothing above `session` asks which of the two it is.
 
 pub mod config;
 pub mod control;
