@@ -158,6 +158,16 @@ impl NameGlob {
         self.pieces[piece..].iter().all(|rest| *rest == Piece::Many)
     }
 
+    /// The most steps that a character of a name takes: that of each piece, and of each of its ranges.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        let steps = |piece: &Piece| match piece {
+            Piece::Class { ranges, .. } => 4 + ranges.len(),
+            _ => 1,
+        };
+        self.pieces.iter().map(steps).sum()
+    }
+
     /// Folded texts that every fitting name has in it.
     #[must_use]
     pub fn literals(&self) -> Vec<String> {

@@ -142,7 +142,7 @@ impl Kept {
             Sort::Newest => all.rev().filter(behind).take(take).cloned().collect(),
             Sort::Oldest => all.filter(behind).take(take).cloned().collect(),
         };
-        plan.reply(images, total)
+        plan.reply(images, None, total)
     }
 }
 

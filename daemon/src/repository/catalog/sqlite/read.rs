@@ -29,12 +29,20 @@ pub(super) fn page(connection: &mut Connection, plan: &PagePlan) -> rusqlite::Re
     let transaction = connection.transaction()?;
     let whose = whose(&transaction, plan)?;
     let mut found: Vec<ImageRecord> = Vec::new();
+    let mut looked_to = None;
     let mut total = plan.is_counted().then_some(0);
     for person in &whose {
         if let Some(total) = &mut total {
             *total += count(&transaction, plan.state, *person)?;
         }
-        records(&transaction, plan, *person, &mut found)?;
+        // Of several people's the one that was looked at least far counts.
+        let end = records(&transaction, plan, *person, &mut found)?;
+        looked_to = match (plan.sort, looked_to, end) {
+            (_, None, end) => end,
+            (_, end, None) => end,
+            (Sort::Newest, one, other) => one.max(other),
+            (Sort::Oldest, one, other) => one.min(other),
+        };
     }
     if whose.len() > 1 {
         found.sort_unstable_by_key(|record| record.id);
@@ -43,7 +51,7 @@ pub(super) fn page(connection: &mut Connection, plan: &PagePlan) -> rusqlite::Re
         }
         found.truncate(plan.limit + 1);
     }
-    Ok(plan.reply(found, total))
+    Ok(plan.reply(found, looked_to, total))
 }
 
 /// Whose images the page is of: everybody's (one None), or those of each of these people. Several
@@ -74,28 +82,34 @@ fn count(
     connection.prepare_cached(&sql)?.query_row([person.0], |row| number(row, 0))
 }
 
-/// The records of a page, of one person or of all, one more than its limit at most.
+/// The records of a page, of one person or of all, one more than its limit at most; the image that
+/// was looked at last, where there was too much to look at.
 fn records(
     connection: &Connection,
     plan: &PagePlan,
     person: Option<PersonId>,
     found: &mut Vec<ImageRecord>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Option<ImageId>> {
     let (sql, values) = page_sql(plan, person);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut left = plan.limit + 1;
+    let mut steps = plan.steps;
     while let Some(row) = rows.next()? {
-        if !plan.name_fits(row.get_ref(NAME)?.as_str()?) {
-            continue;
+        let name = row.get_ref(NAME)?.as_str()?;
+        steps = steps.saturating_sub(plan.steps_for(name));
+        if plan.name_fits(name) {
+            found.push(stored(row)?.record);
+            left -= 1;
+            if left == 0 {
+                break;
+            }
         }
-        found.push(stored(row)?.record);
-        left -= 1;
-        if left == 0 {
-            break;
+        if steps == 0 {
+            return Ok(Some(stored(row)?.record.id));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The statement of a page, without a limit: it is read until the page is full.
@@ -336,6 +350,57 @@ mod tests {
                 assert!(!plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
                 assert!(!plan.contains("SCAN image"), "{filter:?}: {plan}");
             }
+        }
+    }
+
+    #[test]
+    fn a_search_that_looks_at_much_goes_on_by_its_cursor() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalog.db");
+        let catalog = SqliteCatalog::open(&path, &SqliteOptions::default()).unwrap();
+        let insert = |writer: &mut Connection| {
+            // Two people of one name, and every tenth image fits.
+            writer.execute_batch(
+                "INSERT INTO person (id, kind, name, created_at) \
+                 VALUES (1, 'guest', 'ana', 0), (2, 'account', 'ana', 0); \
+                 WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < 500) \
+                 INSERT INTO image (id, person, name, blob, size_bytes, media_type, uploaded_at, \
+                 state) SELECT n, 1 + n % 2, iif(n % 10 < 2, 'zz', 'aa') || n, zeroblob(32), 1, \
+                 'image/png', n, 0 FROM k",
+            )
+        };
+        catalog.write(insert).unwrap();
+        for (sort, uploader) in [
+            (Sort::Newest, None),
+            (Sort::Oldest, None),
+            (Sort::Newest, Some("ana")),
+            (Sort::Oldest, Some("ana")),
+        ] {
+            let filter = Filter {
+                name: Some("z*".to_owned()),
+                uploader: uploader.map(str::to_owned),
+                ..Filter::default()
+            };
+            let mut query = PageQuery { filter, sort, limit: 7, ..PageQuery::default() };
+            let (mut found, mut pages) = (Vec::new(), 0);
+            loop {
+                let mut plan = PagePlan::new(&query).unwrap();
+                plan.steps = 3000;
+                let page = catalog.read(|reader| page(reader, &plan)).unwrap();
+                assert!(page.images.len() <= 7);
+                found.extend(page.images.iter().map(|image| image.id.0));
+                pages += 1;
+                match page.next {
+                    Some(next) => query.cursor = Some(next),
+                    None => break,
+                }
+            }
+            let mut expected: Vec<u64> = (1..=500).filter(|id| id % 10 < 2).collect();
+            if sort == Sort::Newest {
+                expected.reverse();
+            }
+            assert_eq!(found, expected, "{sort:?} {uploader:?}");
+            assert!(pages > 20, "{pages}");
         }
     }
 
