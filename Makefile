@@ -4,7 +4,7 @@ SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # nextest where it is installed: it runs the tests of all crates side by side.
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
-TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
+TEST := $(if $(NEXTEST),cargo nextest run --no-fail-fast,cargo test --no-fail-fast)
 # A daemon in which the tests can leave out one fsync: only there does the feature exist.
 MUTANT := $(TARGET)/mutants/imgrepod
 

@@ -138,3 +138,24 @@ pub struct ImageRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trashed_at: Option<Timestamp>,
 }
+
+impl ImageRecord {
+    /// A record of which no more is known, as from an old server.
+    #[must_use]
+    pub fn bare(id: ImageId, name: impl Into<String>, uploader: impl Into<String>) -> Self {
+        ImageRecord {
+            id,
+            name: name.into(),
+            uploader: uploader.into(),
+            size: None,
+            hash: None,
+            media_type: None,
+            width: None,
+            height: None,
+            uploaded_at: None,
+            taken_at: None,
+            placeholder: None,
+            trashed_at: None,
+        }
+    }
+}

@@ -70,13 +70,15 @@ fn the_limits_are_those_of_the_code() {
     }
     let fixed = format!(
         "Fixed: text messages {} bytes, HAVE {} hashes, pages of LIST and EVENTS {} ({} when not asked), \
-         image names {} bytes, names of people {} bytes.",
+         image names {} bytes, names of people {} bytes,\n\
+         texts in a filter and cursors {} bytes.",
         limits::MAX_TEXT_BYTES,
         limits::MAX_HAVE,
         limits::MAX_PAGE,
         limits::DEFAULT_PAGE,
         limits::MAX_IMAGE_NAME_BYTES,
         limits::MAX_PERSON_NAME_BYTES,
+        limits::MAX_FILTER_TEXT_BYTES,
     );
     assert!(PAGE.contains(&fixed), "{fixed}");
     assert!(PAGE.contains(&format!("port {} unless", limits::DEFAULT_PORT)));

@@ -224,20 +224,7 @@ mod tests {
     use super::*;
 
     fn image(id: u64, name: &str) -> ImageRecord {
-        ImageRecord {
-            id: ImageId(id),
-            name: name.to_owned(),
-            uploader: "ana".to_owned(),
-            size: None,
-            hash: None,
-            media_type: None,
-            width: None,
-            height: None,
-            uploaded_at: None,
-            taken_at: None,
-            placeholder: None,
-            trashed_at: None,
-        }
+        ImageRecord::bare(ImageId(id), name, "ana")
     }
 
     #[test]

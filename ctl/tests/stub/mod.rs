@@ -160,14 +160,6 @@ pub(crate) fn image(id: u64, name: &str) -> ImageRecord {
 
 /// A record as an old server gives it.
 pub(crate) fn old_image(id: u64, name: &str) -> ImageRecord {
-    ImageRecord {
-        size: None,
-        hash: None,
-        media_type: None,
-        width: None,
-        height: None,
-        uploaded_at: None,
-        taken_at: None,
-        ..image(id, name)
-    }
+    let image = image(id, name);
+    ImageRecord::bare(image.id, image.name, image.uploader)
 }

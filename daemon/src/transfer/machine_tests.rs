@@ -6,20 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn stored() -> UploadReply {
-    let image = ImageRecord {
-        id: ImageId(1),
-        name: "a.png".to_owned(),
-        uploader: "ana".to_owned(),
-        size: None,
-        hash: None,
-        media_type: None,
-        width: None,
-        height: None,
-        uploaded_at: None,
-        taken_at: None,
-        placeholder: None,
-        trashed_at: None,
-    };
+    let image = ImageRecord::bare(ImageId(1), "a.png", "ana");
     UploadReply { image, duplicate: false }
 }
 

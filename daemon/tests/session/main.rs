@@ -95,20 +95,7 @@ fn hash(content: &[u8]) -> BlobHash {
 }
 
 fn record(id: u64) -> ImageRecord {
-    ImageRecord {
-        id: ImageId(id),
-        name: "a.png".to_owned(),
-        uploader: "ana".to_owned(),
-        size: None,
-        hash: None,
-        media_type: None,
-        width: None,
-        height: None,
-        uploaded_at: None,
-        taken_at: None,
-        placeholder: None,
-        trashed_at: None,
-    }
+    ImageRecord::bare(ImageId(id), "a.png", "ana")
 }
 
 /// What a download brought: sizes that were told, and bytes.

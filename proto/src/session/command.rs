@@ -1,11 +1,7 @@
-//! What a client asks of a server in v2: `{"id":7,"cmd":"LIST","args":{...}}`.
-//!
-//! The server decodes with [`Request::decode`], a client encodes with [`Request::encode`]. Unknown
-//! members are ignored, but not in a filter: a filter that is not understood must not widen a search.
+//! What a client can ask of a server in v2: the commands and their arguments. The envelope around
+//! them is `request`'s, LIST's arguments are `list`'s. Unknown members are ignored, but not in a filter.
 
-use jiff::Timestamp;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::{ErrorCode, Refusal};
@@ -13,17 +9,12 @@ use crate::image::{BlobHash, ImageId, Seq};
 use crate::limits;
 use crate::name::ImageName;
 
+pub use super::list::{Filter, List, Sort, State};
+use super::request::arguments;
+pub use super::request::{BadRequest, Request};
+
 /// A request's number: chosen by the client, from 1, strictly increasing within a session.
 pub type RequestId = u32;
-
-/// One request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request {
-    /// Its number.
-    pub id: RequestId,
-    /// What is asked.
-    pub command: Command,
-}
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,99 +89,6 @@ pub struct Upload {
     /// Refuse (`deleted`) what this person has deleted, instead of bringing it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unless_deleted: bool,
-}
-
-/// The arguments of LIST.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct List {
-    /// Which records.
-    #[serde(
-        default,
-        skip_serializing_if = "Filter::is_everything",
-        deserialize_with = "Filter::from_object"
-    )]
-    pub filter: Filter,
-    /// In which order.
-    #[serde(default)]
-    pub sort: Sort,
-    /// Records in the page: 1 to [`limits::MAX_PAGE`]; [`limits::DEFAULT_PAGE`] when missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-    /// `next` of the page before, with the same filter and order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-}
-
-/// Which records a LIST gives: those that fit every member that is there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Filter {
-    /// A glob (`*`, `?`, `[a-z]`) over the whole name, without regard to case.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// This exact name, in NFC and with regard to case.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exact_name: Option<String>,
-    /// Uploaded by the person of this name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uploader: Option<String>,
-    /// The name has this in it, without regard to case.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Uploaded at this time or later.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uploaded_from: Option<Timestamp>,
-    /// Uploaded before this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uploaded_before: Option<Timestamp>,
-    /// Of this media type, such as `image/png`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub media_type: Option<String>,
-    /// Where the records are.
-    #[serde(skip_serializing_if = "State::is_listed")]
-    pub state: State,
-}
-
-impl Filter {
-    /// A filter that is an object: an array of values in their order is not one.
-    fn from_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Filter, D::Error> {
-        let members = serde_json::Map::deserialize(deserializer)?;
-        serde_json::from_value(serde_json::Value::Object(members)).map_err(D::Error::custom)
-    }
-
-    /// Whether it keeps every listed record.
-    #[must_use]
-    pub fn is_everything(&self) -> bool {
-        *self == Filter::default()
-    }
-}
-
-/// Where an image is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// In the repository.
-    #[default]
-    Listed,
-    /// In the trash: one's own, and for the owner everybody's.
-    Trashed,
-}
-
-impl State {
-    fn is_listed(&self) -> bool {
-        *self == State::Listed
-    }
-}
-
-/// The order of a LIST.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sort {
-    /// By upload, the newest first.
-    #[default]
-    Newest,
-    /// By upload, the oldest first.
-    Oldest,
 }
 
 /// One image, by its number or by its exact name.
@@ -278,101 +176,6 @@ pub struct Events {
     pub limit: Option<u32>,
 }
 
-/// A text message that is no request, with the number of the request where that could be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRequest {
-    /// The request that the ERROR names.
-    pub id: Option<RequestId>,
-    /// What is wrong.
-    pub refusal: Refusal,
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(default)]
-    id: Option<serde_json::Number>,
-    #[serde(default)]
-    cmd: Option<String>,
-    #[serde(default, borrow)]
-    args: Option<&'a RawValue>,
-    #[serde(default)]
-    offset: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct OutgoingEnvelope<'a, A: Serialize> {
-    id: RequestId,
-    cmd: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    args: Option<A>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<u64>,
-}
-
-impl Request {
-    /// Reads a text message of a client.
-    ///
-    /// # Errors
-    /// What is no JSON object, has no usable `id` (1 to 2^32-1), an unknown `cmd`, or arguments of
-    /// the wrong shape. The session goes on.
-    pub fn decode(text: &str) -> Result<Request, BadRequest> {
-        let unreadable = |why: &dyn std::fmt::Display| BadRequest {
-            id: None,
-            refusal: Refusal::new(
-                ErrorCode::BadRequest,
-                format!("cannot read the message as a request: {why}"),
-            ),
-        };
-        if !text.trim_start().starts_with('{') {
-            return Err(unreadable(&"it is no JSON object"));
-        }
-        let envelope: Envelope<'_> =
-            serde_json::from_str(text).map_err(|error| unreadable(&error))?;
-        let id = envelope.id.as_ref().and_then(serde_json::Number::as_u64);
-        let Some(id) = id.and_then(|id| RequestId::try_from(id).ok()).filter(|id| *id > 0) else {
-            return Err(BadRequest {
-                id: None,
-                refusal: Refusal::new(
-                    ErrorCode::BadRequest,
-                    "a request needs an `id`, a whole number from 1 to 4294967295",
-                ),
-            });
-        };
-        let command = Command::decode(envelope.cmd.as_deref(), envelope.args, envelope.offset)
-            .map_err(|refusal| BadRequest { id: Some(id), refusal })?;
-        Ok(Request { id, command })
-    }
-
-    /// The text message that carries this request.
-    #[must_use]
-    pub fn encode(&self) -> String {
-        match &self.command {
-            Command::Auth(args) => self.envelope(Some(args)),
-            Command::Upload(args) => self.envelope(Some(args)),
-            Command::List(args) => self.envelope(Some(args)),
-            Command::Info(args) | Command::Delete(args) | Command::Restore(args) => {
-                self.envelope(Some(args))
-            }
-            Command::Have(args) => self.envelope(Some(args)),
-            Command::Download(args) => self.envelope(Some(args)),
-            Command::Cancel(args) => self.envelope(Some(args)),
-            Command::Rename(args) => self.envelope(Some(args)),
-            Command::Purge(args) => self.envelope(Some(args)),
-            Command::Events(args) => self.envelope(Some(args)),
-            Command::Ack(_) | Command::Disconnect => self.envelope(None::<&Auth>),
-        }
-    }
-
-    fn envelope<A: Serialize>(&self, args: Option<A>) -> String {
-        let offset = match self.command {
-            Command::Ack(offset) => Some(offset),
-            _ => None,
-        };
-        let envelope = OutgoingEnvelope { id: self.id, cmd: self.command.word(), args, offset };
-        super::reply::to_json(&envelope)
-    }
-}
-
 impl Command {
     /// Its word on the wire.
     #[must_use]
@@ -395,7 +198,7 @@ impl Command {
         }
     }
 
-    fn decode(
+    pub(super) fn decode(
         word: Option<&str>,
         args: Option<&RawValue>,
         offset: Option<u64>,
@@ -431,18 +234,6 @@ impl Command {
     }
 }
 
-fn arguments<'a, A: Deserialize<'a>>(word: &str, args: Option<&'a RawValue>) -> Result<A, Refusal> {
-    let args = args.map_or("{}", RawValue::get);
-    // serde would read an array's elements as the members in their order, which nobody means.
-    if !args.starts_with('{') {
-        let message = format!("cannot read the arguments of {word}: `args` must be an object");
-        return Err(Refusal::new(ErrorCode::BadRequest, message));
-    }
-    serde_json::from_str(args).map_err(|error| {
-        Refusal::new(ErrorCode::BadRequest, format!("cannot read the arguments of {word}: {error}"))
-    })
-}
-
 impl Have {
     /// Reads the arguments of HAVE. Too many are refused here, before any of them waits.
     fn decode(args: Option<&RawValue>) -> Result<Have, Refusal> {
@@ -454,67 +245,6 @@ impl Have {
             return Err(Refusal::new(ErrorCode::BadRequest, message));
         }
         Ok(have)
-    }
-}
-
-impl List {
-    /// Reads the arguments of LIST; a member of the filter that is not known is `unsupported`, and a
-    /// text that is too long is refused here, before it waits for its turn.
-    fn decode(args: Option<&RawValue>) -> Result<List, Refusal> {
-        let list: List = arguments("LIST", args).map_err(|mut refusal| {
-            if args.is_some_and(|args| List::unknown_member(args.get())) {
-                refusal.code = ErrorCode::Unsupported;
-            }
-            refusal
-        })?;
-        let filter = &list.filter;
-        for (member, text) in [
-            ("name", &filter.name),
-            ("exact_name", &filter.exact_name),
-            ("uploader", &filter.uploader),
-            ("text", &filter.text),
-            ("media_type", &filter.media_type),
-            ("cursor", &list.cursor),
-        ] {
-            let length = text.as_ref().map_or(0, String::len);
-            if length > limits::MAX_FILTER_TEXT_BYTES {
-                let most = limits::MAX_FILTER_TEXT_BYTES;
-                let message =
-                    format!("cannot list by a `{member}` of {length} bytes, the limit is {most}");
-                return Err(Refusal::new(ErrorCode::BadRequest, message));
-            }
-        }
-        Ok(list)
-    }
-
-    /// Whether the filter has a member, or a word for a state or an order, that is not known here.
-    fn unknown_member(args: &str) -> bool {
-        const MEMBERS: [&str; 8] = [
-            "name",
-            "exact_name",
-            "uploader",
-            "text",
-            "uploaded_from",
-            "uploaded_before",
-            "media_type",
-            "state",
-        ];
-        let Ok(args) = serde_json::from_str::<serde_json::Value>(args) else { return false };
-        let unknown_word = |value: Option<&serde_json::Value>, known: &[&str]| {
-            value.and_then(|value| value.as_str()).is_some_and(|word| !known.contains(&word))
-        };
-        let filter = args.get("filter").and_then(|filter| filter.as_object());
-        unknown_word(args.get("sort"), &["newest", "oldest"])
-            || filter.is_some_and(|filter| {
-                filter.keys().any(|member| !MEMBERS.contains(&member.as_str()))
-                    || unknown_word(filter.get("state"), &["listed", "trashed"])
-            })
-    }
-
-    /// Records in the page that is asked for.
-    #[must_use]
-    pub fn page_size(&self) -> u32 {
-        self.limit.unwrap_or(limits::DEFAULT_PAGE).clamp(1, limits::MAX_PAGE)
     }
 }
 

@@ -7,7 +7,9 @@
 pub mod command;
 pub mod data;
 pub mod event;
+mod list;
 pub mod reply;
+mod request;
 pub mod v1;
 
 pub use command::{Command, Filter, Request, RequestId};

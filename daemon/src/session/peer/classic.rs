@@ -10,20 +10,7 @@ use imgrepo_proto::{ErrorCode, ImageId, ImageRecord, Refusal};
 
 /// The record of the entry at this place, from 0.
 pub(crate) fn record(at: usize, entry: &Entry) -> ImageRecord {
-    ImageRecord {
-        id: ImageId(at as u64 + 1),
-        name: entry.filename.clone(),
-        uploader: entry.uploader.clone(),
-        size: None,
-        hash: None,
-        media_type: None,
-        width: None,
-        height: None,
-        uploaded_at: None,
-        taken_at: None,
-        placeholder: None,
-        trashed_at: None,
-    }
+    ImageRecord::bare(ImageId(at as u64 + 1), entry.filename.clone(), entry.uploader.clone())
 }
 
 /// The image that is meant.
