@@ -35,6 +35,7 @@ test: mutant
 	cargo build --workspace
 	IMGREPO_MUTANT=$(abspath $(MUTANT)) $(TEST) --workspace
 	cargo test --doc --workspace --quiet
+	@[ "$$(id -u)" = 0 ] || echo '*** NOT PROVEN HERE: power cuts and full disks need root (loop devices, mounts): sudo -E make test'
 
 torture: mutant
 	cargo build --workspace
