@@ -16,10 +16,13 @@ pub enum SyncPoint {
     Blob,
     /// The directory of a blob, after it got its name.
     BlobDirectory,
+    /// The contents of a group, appended to the journal.
+    Journal,
     /// The bytes of a partial upload, before the catalog says how many are safe.
     Partial,
-    /// The data directory and those in it, when a repository opens. ext4 writes a new directory's
-    /// name with the first sync of anything in it, so leaving this out cannot be seen there.
+    /// The data directory and those in it, when a repository opens, and a new segment of the
+    /// journal. ext4 writes a new name with the first sync of what bears it, or of anything in it, so
+    /// leaving this out cannot be seen there.
     Layout,
     /// The catalog's transactions: SQLite's own.
     Catalog,
@@ -27,9 +30,10 @@ pub enum SyncPoint {
 
 impl SyncPoint {
     /// Every place, for a proof that leaves out one after the other.
-    pub const ALL: [SyncPoint; 5] = [
+    pub const ALL: [SyncPoint; 6] = [
         SyncPoint::Blob,
         SyncPoint::BlobDirectory,
+        SyncPoint::Journal,
         SyncPoint::Partial,
         SyncPoint::Layout,
         SyncPoint::Catalog,
@@ -41,6 +45,7 @@ impl SyncPoint {
         match self {
             SyncPoint::Blob => "blob",
             SyncPoint::BlobDirectory => "blob_directory",
+            SyncPoint::Journal => "journal",
             SyncPoint::Partial => "partial",
             SyncPoint::Layout => "layout",
             SyncPoint::Catalog => "catalog",

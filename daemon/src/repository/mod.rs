@@ -37,6 +37,7 @@ pub mod picture;
 mod pins;
 mod queue;
 mod receiving;
+mod room;
 mod staging;
 
 pub use content::Content;
@@ -50,6 +51,10 @@ pub type Done<T> = Box<dyn FnOnce(Result<T, Refusal>) + Send>;
 
 /// Contents that are synced at the same time: more gains nothing (measured: 16 parallel fdatasyncs).
 const SYNCS_IN_FLIGHT: usize = 16;
+
+/// Bytes of small contents that may wait in memory for the committer, of all sessions together, those
+/// that are gone included: several groups. Beyond it contents go through files.
+const IN_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 /// How a repository is kept.
 #[derive(Debug, Clone)]
@@ -102,6 +107,7 @@ struct Inner {
     pins: Arc<Pins>,
     queue: Arc<Queue>,
     sealing: Arc<Semaphore>,
+    in_memory: Arc<Semaphore>,
     announced: watch::Receiver<Seq>,
     committer: Mutex<Option<JoinHandle<Ended>>>,
 }
@@ -218,6 +224,7 @@ impl Inner {
             Err(_) => return tracing::error!("the committer panicked"),
         };
         self.staging.sync_suspended(Timestamp::now());
+        self.blobs.close();
         let Some(mut lock) = lock.filter(|_| is_clean) else { return };
         let closed = self
             .catalog

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
 use super::blobs::BlobStore;
-use super::blobs::files::FileBlobs;
+use super::blobs::journal::DiskBlobs;
 use super::catalog::sqlite::{SqliteCatalog, SqliteOpenError, SqliteOptions};
 use super::catalog::{Catalog, CatalogError, PersonKind};
 use super::commit::{Committer, Sweep};
@@ -17,7 +17,9 @@ use super::lock::{Before, Lock};
 use super::pins::Pins;
 use super::queue::Queue;
 use super::staging::{Room, Staging};
-use super::{Actor, Inner, Repository, Role, SWEEP_AT_OPEN, SYNCS_IN_FLIGHT, Settings};
+use super::{
+    Actor, IN_MEMORY_BYTES, Inner, Repository, Role, SWEEP_AT_OPEN, SYNCS_IN_FLIGHT, Settings,
+};
 
 /// Why a repository cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -71,14 +73,19 @@ impl Repository {
         let Some((lock, before)) = Lock::take(&data).map_err(disk)? else {
             return Err(OpenError::InUse { data });
         };
-        let blobs_path = data.join("blobs");
+        let (blobs_path, journal_path) = (data.join("blobs"), data.join("journal"));
         let catalog_path = data.join("catalog.db");
         // A new catalog beside old contents would make all of them garbage.
-        if !catalog_path.exists() && !FileBlobs::is_empty(&blobs_path).map_err(disk)? {
+        if !catalog_path.exists()
+            && !DiskBlobs::is_empty(&blobs_path, &journal_path).map_err(disk)?
+        {
             return Err(OpenError::CatalogMissing { data });
         }
         let catalog = Arc::new(SqliteCatalog::open(&catalog_path, &sqlite_options())?);
-        let blobs = Arc::new(FileBlobs::open(&blobs_path).map_err(disk)?);
+        let is_referenced = |hash| catalog.is_referenced(hash).map_err(io::Error::other);
+        let reserve_bytes = settings.reserve_bytes;
+        let blobs = DiskBlobs::open(&blobs_path, &journal_path, reserve_bytes, &is_referenced);
+        let blobs = Arc::new(blobs.map_err(disk)?);
         let repository = build(catalog, blobs, settings, before, Some(lock))?;
         // After the first writes into the catalog, which make the last files of its own.
         durable::sync_directory(SyncPoint::Layout, &data).map_err(disk)?;
@@ -169,6 +176,7 @@ fn build(
             pins,
             queue,
             sealing: Arc::new(Semaphore::new(SYNCS_IN_FLIGHT)),
+            in_memory: Arc::new(Semaphore::new(IN_MEMORY_BYTES)),
             announced,
             committer: Mutex::new(Some(committer)),
         }),

@@ -1,19 +1,22 @@
 //! An image on its way in: from the announcement of an upload to the proposal of its record.
 //!
 //! The bytes go to staging, the last of them also through hash, probe and place, all in one visit
-//! to the blocking pool; the record goes to the committer only when the blob is durable. Called
-//! by the server, one [`Receiving`] for each upload.
+//! to the blocking pool; the record goes to the committer only when the blob is durable. A small
+//! content that comes whole is hashed and probed where it is, in memory, and goes to the committer
+//! with its record. Called by the server, one [`Receiving`] for each upload.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use imgrepo_proto::session::command::Upload;
 use imgrepo_proto::session::reply::UploadReply;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, Refusal};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::announced::{Decision, Wanted, check, decide};
+use super::blobs::APPENDED_BYTES;
 use super::catalog::{Again, Change, NewImage};
 use super::people::Actor;
 use super::picture::{self, Probe};
@@ -34,10 +37,14 @@ pub struct Receiving {
     outcome: Option<Result<Placed, Refusal>>,
 }
 
-/// A blob in its place that no record may have yet: removed again unless it is kept.
+/// A blob in its place, or on its way there with its record, that no record may have yet: removed
+/// again unless it is kept.
 struct Placed {
     hash: BlobHash,
     probe: Probe,
+    /// What is still to be made durable, and its share of the room for such.
+    content: Option<Bytes>,
+    _share: Option<OwnedSemaphorePermit>,
     slot: Arc<Slot>,
     pin: Option<Pin>,
     queue: Arc<Queue>,
@@ -104,6 +111,7 @@ impl Repository {
         let name = wanted.name.clone();
         self.inner.queue.push(Work::Propose {
             by: wanted.actor.person,
+            content: None,
             make: Box::new(move |_| Ok(Change::Restore(id))),
             then: Box::new(move |outcome| match outcome {
                 Ok(committed) => {
@@ -132,7 +140,8 @@ fn place(inner: &Arc<Inner>, slot: &Arc<Slot>, size_bytes: u64) -> Result<Placed
         .and_then(|probe| {
             let pin = Some(inner.pins.pin(hash).ok_or_else(faults::shutting_down)?);
             let (slot, queue) = (slot.clone(), inner.queue.clone());
-            Ok(Placed { hash, probe, slot, pin, queue, is_kept: false })
+            let content = None;
+            Ok(Placed { hash, probe, content, _share: None, slot, pin, queue, is_kept: false })
         });
     match placed {
         Ok(placed) => inner
@@ -145,6 +154,33 @@ fn place(inner: &Arc<Inner>, slot: &Arc<Slot>, size_bytes: u64) -> Result<Placed
             Err(refusal)
         }
     }
+}
+
+/// Checks and probes a content that came whole; the committer makes it durable.
+fn take(
+    inner: &Arc<Inner>,
+    slot: &Arc<Slot>,
+    pieces: Vec<Bytes>,
+    share: OwnedSemaphorePermit,
+) -> Result<Placed, Refusal> {
+    let content = match <[Bytes; 1]>::try_from(pieces) {
+        Ok([content]) => content,
+        Err(pieces) => pieces.concat().into(),
+    };
+    let hash = slot.seal_whole(&content)?;
+    let taken = picture::probe(&mut Cursor::new(&content), content.len() as u64)
+        .map_err(|error| faults::disk("look at a content", &error))
+        .and_then(|probe| probe.ok_or_else(faults::not_an_image))
+        .and_then(|probe| {
+            let pin = Some(inner.pins.pin(hash).ok_or_else(faults::shutting_down)?);
+            let (slot, queue) = (slot.clone(), inner.queue.clone());
+            let (content, _share) = (Some(content), Some(share));
+            Ok(Placed { hash, probe, content, _share, slot, pin, queue, is_kept: false })
+        });
+    if taken.is_err() {
+        slot.drop_content();
+    }
+    taken
 }
 
 impl Placed {
@@ -172,7 +208,16 @@ impl Receiving {
         self.offset
     }
 
-    /// Adds bytes at the end, in order; the new offset, which may be acknowledged.
+    /// Whether it is of use to wait for the whole content: one that is written at once, as the first
+    /// bytes, needs no file of its own to become durable.
+    #[must_use]
+    pub fn wants_all_at_once(&self) -> bool {
+        let inner = &self.repository.inner;
+        self.offset == 0 && self.wanted.size_bytes <= APPENDED_BYTES && inner.blobs.wants_appends()
+    }
+
+    /// Adds bytes at the end, in order; the new offset, which may be acknowledged unless all came at
+    /// once: then they are in memory until the upload's end.
     ///
     /// # Errors
     /// `superseded`, `not_an_image` where the first bytes show it, `wrong_size`, `storage_full`,
@@ -183,6 +228,18 @@ impl Receiving {
             return Ok(self.offset);
         }
         let size_bytes = self.wanted.size_bytes;
+        if added == size_bytes
+            && self.wants_all_at_once()
+            && let Some(share) = self.repository.share(added)
+        {
+            let slot = self.slot.clone();
+            let taken =
+                self.repository.hop(move |inner| Ok(take(inner, &slot, pieces, share))).await;
+            self.outcome =
+                Some(taken.map_err(|refusal| faults::of_upload(refusal, &self.wanted.name))?);
+            self.offset = added;
+            return Ok(added);
+        }
         let permit = match self.offset.saturating_add(added) >= size_bytes {
             true => self.repository.permit().await,
             false => None,
@@ -239,7 +296,7 @@ impl Receiving {
     }
 }
 
-fn proposal(wanted: Wanted, placed: Placed, answer: Answer<UploadReply>) -> Work {
+fn proposal(wanted: Wanted, mut placed: Placed, answer: Answer<UploadReply>) -> Work {
     let Wanted { actor, name, size_bytes, taken_at, again, .. } = wanted;
     let probe = &placed.probe;
     let image = NewImage {
@@ -255,6 +312,7 @@ fn proposal(wanted: Wanted, placed: Placed, answer: Answer<UploadReply>) -> Work
     };
     Work::Propose {
         by: actor.person,
+        content: placed.content.take().map(|content| (placed.hash, content)),
         make: Box::new(move |_| Ok(Change::Store(image))),
         then: Box::new(move |outcome| match outcome {
             Ok(committed) => {
@@ -272,7 +330,13 @@ fn proposal(wanted: Wanted, placed: Placed, answer: Answer<UploadReply>) -> Work
 
 impl Repository {
     /// Leave to sync a content. None would mean that the semaphore was closed, which nobody does.
-    async fn permit(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         self.inner.sealing.clone().acquire_owned().await.ok()
+    }
+
+    /// Leave to keep so many bytes in memory until they are durable.
+    fn share(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).ok()?;
+        self.inner.in_memory.clone().try_acquire_many_owned(bytes).ok()
     }
 }

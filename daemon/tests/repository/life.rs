@@ -107,6 +107,7 @@ async fn an_image_lives_on_files_and_sqlite() {
     let data = tempfile::tempdir().unwrap();
     let repository = open(data.path());
     an_image_lives(&repository).await;
+    repository.close().await;
     assert_eq!(blobs(data.path()).len(), 5);
     assert_eq!(staged(data.path()), 0);
 }
@@ -187,12 +188,22 @@ async fn the_uploader_hears_before_everyone_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_never_takes_a_blob_from_an_upload() {
+async fn a_purge_never_takes_a_blob_from_the_journal_from_an_upload() {
+    uploads_race_purges(2000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_never_takes_a_blob_in_its_file_from_an_upload() {
+    uploads_race_purges(300_000).await;
+}
+
+async fn uploads_race_purges(size: usize) {
     let data = tempfile::tempdir().unwrap();
-    let repository = open(data.path());
+    let data = data.path();
+    let repository = open(data);
     let ana = guest(&repository, "ana").await;
     let bea = guest(&repository, "bea").await;
-    let content = image(1, 2000);
+    let content = image(1, size);
     let mut outcomes = [0; 2];
     for round in 0..1000 {
         // Ana's goes away while the same content comes: Bea's, or Ana's own again.
@@ -214,8 +225,8 @@ async fn a_purge_never_takes_a_blob_from_an_upload() {
     println!("purged nothing {} times, something {} times", outcomes[0], outcomes[1]);
     purge(&repository, &repository.owner()).await.unwrap();
     repository.close().await;
-    assert!(blobs(data.path()).is_empty());
-    assert_eq!(staged(data.path()), 0);
+    assert!(blobs(data).is_empty());
+    assert_eq!(staged(data), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,5 +246,6 @@ async fn many_at_once_all_get_their_place() {
     ids.sort_unstable();
     assert_eq!(ids, (1..=200).collect::<Vec<_>>());
     assert_eq!(kinds(&repository).await.len(), 200);
+    repository.close().await;
     assert_eq!(blobs(data.path()).len(), 200);
 }

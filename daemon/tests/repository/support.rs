@@ -131,6 +131,7 @@ pub(crate) fn named(name: &str) -> Target {
     Target::name(ImageName::parse(name).unwrap())
 }
 
+/// The contents that are in their places; the small ones of a repository that is closed too.
 pub(crate) fn blobs(data: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for directory in std::fs::read_dir(data.join("blobs")).unwrap() {

@@ -1,21 +1,31 @@
 //! What every blob store does: one suite, run on each of them.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
 use super::BlobStore;
 use super::files::FileBlobs;
+use super::journal::DiskBlobs;
 use super::memory::MemoryBlobs;
 
-fn place(store: &dyn BlobStore, scratch: &Path, content: &[u8]) -> BlobHash {
+fn hash(content: &[u8]) -> BlobHash {
+    BlobHash(*blake3::hash(content).as_bytes())
+}
+
+fn stage(scratch: &Path, content: &[u8]) -> PathBuf {
     let staged = scratch.join("staged");
     std::fs::write(&staged, content).unwrap();
-    let hash = BlobHash(*blake3::hash(content).as_bytes());
-    store.place(hash, &File::open(&staged).unwrap(), &staged).unwrap();
+    staged
+}
+
+fn place(store: &dyn BlobStore, scratch: &Path, content: &[u8]) -> BlobHash {
+    let staged = stage(scratch, content);
+    store.place(hash(content), &File::open(&staged).unwrap(), &staged).unwrap();
     assert!(!staged.exists());
-    hash
+    hash(content)
 }
 
 fn read(store: &dyn BlobStore, hash: BlobHash) -> Option<Vec<u8>> {
@@ -41,17 +51,31 @@ fn conforms(store: &dyn BlobStore, scratch: &Path) {
             hash
         })
         .collect();
+    // Appended: none, some, one twice at once, one that was placed, one that was appended.
+    assert!(store.wants_appends());
+    for group in [&[][..], &[b"b", b"c", b"b"], &[b"a", b"c"]] {
+        let group: Vec<_> = group.iter().map(|content| small(*content)).collect();
+        store.append(&group).unwrap();
+        for (hash, content) in group {
+            assert_eq!(read(store, hash).as_deref(), Some(&content[..]));
+        }
+    }
+    placed.extend([hash(b"b"), hash(b"c")]);
     placed.sort();
     assert_eq!(all(), placed);
 
     // Again, over what is there.
-    let hash = place(store, scratch, b"a");
-    assert_eq!(read(store, hash).as_deref(), Some(&b"a"[..]));
+    place(store, scratch, b"a");
+    assert_eq!(read(store, hash(b"a")).as_deref(), Some(&b"a"[..]));
     assert_eq!(all(), placed);
 
     // Ranges, and no further than the end.
-    let big = store.open(BlobHash(*blake3::hash(&[3; 300_000]).as_bytes())).unwrap().unwrap();
+    let big = store.open(hash(&[3; 300_000])).unwrap().unwrap();
+    let appended = store.open(hash(b"c")).unwrap().unwrap();
     let mut tail = [0; 10];
+    assert!(appended.read_exact_at(&mut tail[..2], 0).is_err());
+    assert!(appended.read_exact_at(&mut tail[..1], 1).is_err());
+    assert!(appended.read_exact_at(&mut tail[..1], u64::MAX).is_err());
     big.read_exact_at(&mut tail, 299_990).unwrap();
     assert_eq!(tail, [3; 10]);
     assert!(big.read_exact_at(&mut tail, 299_991).is_err());
@@ -65,12 +89,25 @@ fn conforms(store: &dyn BlobStore, scratch: &Path) {
     }
     assert!(all().is_empty());
     big.read_exact_at(&mut tail, 0).unwrap();
+    appended.read_exact_at(&mut tail[..1], 0).unwrap();
+
+    // Gone and back again.
+    store.append(&[small(b"b")]).unwrap();
+    assert_eq!(all(), [hash(b"b")]);
+    store.close();
+    assert_eq!(read(store, hash(b"b")).as_deref(), Some(&b"b"[..]));
+    assert_eq!(all(), [hash(b"b")]);
+}
+
+fn small(content: &[u8]) -> (BlobHash, Bytes) {
+    (hash(content), Bytes::copy_from_slice(content))
 }
 
 #[test]
-fn files_conform() {
+fn the_disk_conforms() {
     let scratch = tempfile::tempdir().unwrap();
-    conforms(&FileBlobs::open(&scratch.path().join("blobs")).unwrap(), scratch.path());
+    let (blobs, journal) = (scratch.path().join("blobs"), scratch.path().join("journal"));
+    conforms(&DiskBlobs::open(&blobs, &journal, 0, &|_| Ok(true)).unwrap(), scratch.path());
 }
 
 #[test]
@@ -86,7 +123,8 @@ fn files_leave_alone_what_is_not_theirs() {
     std::fs::write(scratch.path().join("ab").join(".DS_Store"), b"x").unwrap();
     assert!(store.slice(0xab).unwrap().is_empty());
     assert!(FileBlobs::is_empty(scratch.path()).unwrap());
-    place(&store, scratch.path(), b"a");
+    let staged = stage(scratch.path(), b"a");
+    store.place(hash(b"a"), &File::open(&staged).unwrap(), &staged).unwrap();
     assert!(!FileBlobs::is_empty(scratch.path()).unwrap());
     assert!(FileBlobs::is_empty(&scratch.path().join("none")).unwrap());
 }

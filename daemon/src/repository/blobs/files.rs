@@ -1,5 +1,5 @@
-//! Contents as files: `blobs/ab/<hash>`, in 256 directories by the hash's first byte. Made by
-//! [`super::super::Repository::open`]; reads and writes nothing beside that directory.
+//! Contents as files: `blobs/ab/<hash>`, in 256 directories by the hash's first byte. Used by
+//! `journal`, which keeps the small ones for a while; touches nothing beside that directory.
 //!
 //! 256 directories keep each at some thousands of names for a million images, and exist from the
 //! start, so that placing a blob never has a new parent to sync.
@@ -11,21 +11,18 @@ use std::sync::Arc;
 
 use imgrepo_proto::BlobHash;
 
-use super::{Blob, BlobStore};
+use super::Blob;
 use crate::repository::durable::{self, SyncPoint};
 
 /// Contents in a directory of the local disk.
 #[derive(Debug)]
-pub struct FileBlobs {
+pub(super) struct FileBlobs {
     root: PathBuf,
 }
 
 impl FileBlobs {
     /// Opens the directory, made with all its parts where they are missing.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn open(root: &Path) -> io::Result<FileBlobs> {
+    pub(super) fn open(root: &Path) -> io::Result<FileBlobs> {
         let mut is_new = false;
         for byte in 0..=u8::MAX {
             let directory = root.join(format!("{byte:02x}"));
@@ -41,10 +38,7 @@ impl FileBlobs {
     }
 
     /// Whether a directory of blobs, if there is one at all, holds any.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn is_empty(root: &Path) -> io::Result<bool> {
+    pub(super) fn is_empty(root: &Path) -> io::Result<bool> {
         let directories = match fs::read_dir(root) {
             Ok(directories) => directories,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
@@ -79,15 +73,26 @@ fn hashes(directory: &Path) -> io::Result<Vec<BlobHash>> {
     Ok(found)
 }
 
-impl BlobStore for FileBlobs {
-    fn place(&self, hash: BlobHash, file: &File, staged: &Path) -> io::Result<()> {
+impl FileBlobs {
+    /// Puts a staged file whose hash this is into its place, for good.
+    pub(super) fn place(&self, hash: BlobHash, file: &File, staged: &Path) -> io::Result<()> {
         durable::sync_bytes(SyncPoint::Blob, file)?;
-        // Over what may be there: the same bytes, whose own sync nobody vouches for.
-        fs::rename(staged, self.path(hash))?;
-        durable::sync_directory(SyncPoint::BlobDirectory, &self.directory(hash.0[0]))
+        self.name(hash, staged)?;
+        self.sync_names(hash.0[0])
     }
 
-    fn open(&self, hash: BlobHash) -> io::Result<Option<Arc<dyn Blob>>> {
+    /// Gives a staged file its name, which is there for good after [`FileBlobs::sync_names`].
+    pub(super) fn name(&self, hash: BlobHash, staged: &Path) -> io::Result<()> {
+        // Over what may be there: the same bytes, whose own sync nobody vouches for.
+        fs::rename(staged, self.path(hash))
+    }
+
+    /// Waits until the names that begin with this byte are on disk.
+    pub(super) fn sync_names(&self, first_byte: u8) -> io::Result<()> {
+        durable::sync_directory(SyncPoint::BlobDirectory, &self.directory(first_byte))
+    }
+
+    pub(super) fn open_blob(&self, hash: BlobHash) -> io::Result<Option<Arc<dyn Blob>>> {
         match File::open(self.path(hash)) {
             Ok(file) => {
                 let size_bytes = file.metadata()?.len();
@@ -98,14 +103,14 @@ impl BlobStore for FileBlobs {
         }
     }
 
-    fn remove(&self, hash: BlobHash) -> io::Result<()> {
+    pub(super) fn remove(&self, hash: BlobHash) -> io::Result<()> {
         match fs::remove_file(self.path(hash)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
-    fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>> {
+    pub(super) fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>> {
         let mut found = hashes(&self.directory(first_byte))?;
         found.retain(|hash| hash.0[0] == first_byte);
         Ok(found)
@@ -122,22 +127,28 @@ impl Blob for FileBlob {
         self.size_bytes
     }
 
-    #[cfg(unix)]
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+        read_exact_at(&self.file, buffer, offset)
     }
+}
 
-    #[cfg(windows)]
-    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-        use std::os::windows::fs::FileExt as _;
-        while !buffer.is_empty() {
-            let read = self.file.seek_read(buffer, offset)?;
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            buffer = &mut buffer[read..];
-            offset += read as u64;
+/// Reads from this place of a file until the buffer is full.
+#[cfg(unix)]
+pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Reads from this place of a file until the buffer is full.
+#[cfg(windows)]
+pub(super) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt as _;
+    while !buffer.is_empty() {
+        let read = file.seek_read(buffer, offset)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(())
+        buffer = &mut buffer[read..];
+        offset += read as u64;
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
 use super::{Blob, BlobStore};
@@ -14,7 +15,7 @@ use super::{Blob, BlobStore};
 /// Contents in memory.
 #[derive(Debug, Default)]
 pub struct MemoryBlobs {
-    blobs: Mutex<BTreeMap<BlobHash, Arc<Vec<u8>>>>,
+    blobs: Mutex<BTreeMap<BlobHash, Bytes>>,
 }
 
 impl MemoryBlobs {
@@ -24,7 +25,7 @@ impl MemoryBlobs {
         MemoryBlobs::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<BlobHash, Arc<Vec<u8>>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<BlobHash, Bytes>> {
         // Every change under the lock is a single call, so a panic elsewhere leaves it whole.
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -34,8 +35,17 @@ impl BlobStore for MemoryBlobs {
     fn place(&self, hash: BlobHash, _: &File, staged: &Path) -> io::Result<()> {
         let content = fs::read(staged)?;
         fs::remove_file(staged)?;
-        self.lock().insert(hash, Arc::new(content));
+        self.lock().insert(hash, content.into());
         Ok(())
+    }
+
+    fn append(&self, contents: &[(BlobHash, Bytes)]) -> io::Result<()> {
+        self.lock().extend(contents.iter().cloned());
+        Ok(())
+    }
+
+    fn wants_appends(&self) -> bool {
+        true
     }
 
     fn open(&self, hash: BlobHash) -> io::Result<Option<Arc<dyn Blob>>> {
@@ -53,7 +63,7 @@ impl BlobStore for MemoryBlobs {
     }
 }
 
-struct MemoryBlob(Arc<Vec<u8>>);
+struct MemoryBlob(Bytes);
 
 impl Blob for MemoryBlob {
     fn size_bytes(&self) -> u64 {

@@ -2,20 +2,27 @@
 //! trait, so nothing here needs a put-if-absent, an append or a lock.
 //!
 //! A content comes as a staged local file whose hash was checked, and is durable when
-//! [`BlobStore::place`] returns. All calls block. Who refers to a blob is the catalog's matter:
-//! the repository alone places and removes.
+//! [`BlobStore::place`] returns. Small ones come as bytes, many at once: a file of its own costs each
+//! of them more than its bytes do. All calls block. Who refers to a blob is the catalog's matter:
+//! the repository alone places, appends and removes.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
 #[cfg(test)]
 mod conformance;
-pub mod files;
+mod files;
+pub(super) mod journal;
 pub mod memory;
+
+/// The largest content that is appended. Measured: one file with its syncs costs as much as writing
+/// some 250 KB, so above that writing a content twice costs more than it saves.
+pub const APPENDED_BYTES: u64 = 256 * 1024;
 
 /// Where contents are.
 pub trait BlobStore: Send + Sync {
@@ -23,6 +30,13 @@ pub trait BlobStore: Send + Sync {
     /// staged file is gone. Placing what is there already leaves it as it is, or replaces it by
     /// the same bytes. After an error the blob may be there or not; the staged file too.
     fn place(&self, hash: BlobHash, file: &File, staged: &Path) -> io::Result<()>;
+
+    /// Takes small contents that are whole and checked: when this returns they survive a power cut.
+    /// After an error each may be here or not. Called by one thread at a time.
+    fn append(&self, contents: &[(BlobHash, Bytes)]) -> io::Result<()>;
+
+    /// Whether [`BlobStore::append`] is the better way at the moment; contents are placed else.
+    fn wants_appends(&self) -> bool;
 
     /// The content of this hash, None where it is not here. What is open can be read to its end
     /// even when it is removed meanwhile.
@@ -34,6 +48,9 @@ pub trait BlobStore: Send + Sync {
     /// The hashes that begin with this byte, of every content here: a 256th part at a time, so
     /// that who looks for garbage holds up nothing.
     fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>>;
+
+    /// Ends what goes on beside the calls, within some seconds. Reading still works.
+    fn close(&self) {}
 }
 
 /// A content that is open.

@@ -19,6 +19,7 @@ use imgrepo_proto::BlobHash;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Catalog, PersonId};
+use super::room;
 use body::Body;
 
 mod body;
@@ -181,22 +182,10 @@ impl Staging {
         }
     }
 
-    /// Bytes free on the disk beyond what is kept, None where the system does not tell.
-    fn free_bytes(&self) -> Option<u64> {
-        #[cfg(unix)]
-        {
-            let disk = rustix::fs::statvfs(&self.directory).ok()?;
-            // File systems without a limit say that they have no blocks at all.
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            (disk.f_blocks > 0).then(|| free.saturating_sub(self.room.reserve_bytes))
-        }
-        #[cfg(not(unix))]
-        None
-    }
-
     /// Whether this many bytes fit on the disk, beside what must stay free.
     pub(crate) fn fits(&self, bytes: u64) -> bool {
-        self.free_bytes().is_none_or(|free| bytes <= free)
+        room::free_bytes(&self.directory)
+            .is_none_or(|free| bytes <= free.saturating_sub(self.room.reserve_bytes))
     }
 
     /// As [`Staging::fits`], at the cost of suspended partials, the oldest first.

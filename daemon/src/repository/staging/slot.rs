@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use imgrepo_proto::{ErrorCode, Refusal};
+use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -159,17 +159,40 @@ impl Slot {
             Ok(sealed) => sealed,
             Err(error) => return Err(faults::disk("read a content again", &error)),
         };
-        if let Some(key) = self.key
-            && key.hash != sealed.hash
-        {
+        if let Err(refusal) = self.announced(sealed.hash) {
             self.discard(&mut body);
-            return Err(Refusal::new(
-                ErrorCode::WrongHash,
-                format!("the content's hash is {}, announced was {}", sealed.hash, key.hash),
-            ));
+            return Err(refusal);
         }
         body.phase = Phase::Sealed;
         Ok(sealed)
+    }
+
+    /// Ends an upload whose content never was in a file: checks the size and the hash.
+    pub(crate) fn seal_whole(&self, content: &[u8]) -> Result<BlobHash, Refusal> {
+        let mut body = self.open_body()?;
+        if body.written > 0 || content.len() as u64 != self.size_bytes {
+            return Err(faults::internal(&"a content that came whole is not the whole content"));
+        }
+        let hash = BlobHash(*blake3::hash(content).as_bytes());
+        match self.announced(hash) {
+            Ok(()) => body.phase = Phase::Sealed,
+            Err(refusal) => {
+                self.discard(&mut body);
+                return Err(refusal);
+            }
+        }
+        Ok(hash)
+    }
+
+    /// Whether this is the hash that was announced, where one was.
+    fn announced(&self, hash: BlobHash) -> Result<(), Refusal> {
+        match self.key {
+            Some(key) if key.hash != hash => Err(Refusal::new(
+                ErrorCode::WrongHash,
+                format!("the content's hash is {hash}, announced was {}", key.hash),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Drops the content: a sealed one that is no image or cannot be placed, or that of an upload
