@@ -48,6 +48,8 @@ pub(super) struct Intake {
 struct Came {
     window: ReceiveWindow,
     acked: u64,
+    /// Nobody needs to know before so many bytes have come.
+    awaited: u64,
     pieces: Vec<Bytes>,
     joined: BytesMut,
 }
@@ -58,6 +60,7 @@ impl Intake {
         let came = Came {
             window: ReceiveWindow::new(0, size, window),
             acked: 0,
+            awaited: 0,
             pieces: Vec::new(),
             joined: BytesMut::new(),
         };
@@ -83,6 +86,7 @@ impl Intake {
         }
         let len = bytes.len() as u64;
         came.store(bytes);
+        let is_enough = came.window.expected() >= came.awaited;
         // One reader adds, so the sum cannot pass the window between two of its looks.
         let all = self.session.held.fetch_add(len, Ordering::Relaxed) + len;
         drop(came);
@@ -94,7 +98,9 @@ impl Intake {
             );
             return Err(Refusal::new(ErrorCode::BadRequest, message));
         }
-        self.filled.notify_one();
+        if is_enough {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -124,6 +130,20 @@ impl Intake {
             // A notification that comes before this wait is kept for it.
             self.filled.notified().await;
         }
+    }
+
+    /// Waits until all of the content has come, nothing of it taken. Cancel-safe.
+    pub(super) async fn whole(&self) {
+        while !self.awaits(self.size) {
+            self.filled.notified().await;
+        }
+    }
+
+    /// Whether so many bytes have come; if not, there is no waking before.
+    fn awaits(&self, bytes: u64) -> bool {
+        let mut came = self.lock();
+        came.awaited = bytes;
+        came.window.expected() >= bytes
     }
 
     /// Whether there is nothing to take: the sender may be waiting.
@@ -167,6 +187,7 @@ impl Came {
 
     fn take(&mut self) -> Vec<Bytes> {
         self.seal();
+        self.awaited = 0;
         std::mem::take(&mut self.pieces)
     }
 

@@ -2,6 +2,7 @@
 //! is. The reply is the repository's to give, when all is durable or refused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imgrepo_proto::session::ServerMessage;
 use imgrepo_proto::session::command::Upload;
@@ -11,6 +12,10 @@ use super::flight::Flight;
 use super::intake::Intake;
 use crate::repository::Actor;
 use crate::repository::catalog::Again;
+
+/// How long a small content is waited for before any of it is staged. Within it one comes whole on
+/// any link of some Mbit/s; what comes slower is worth resuming.
+const WHOLE_WAIT: Duration = Duration::from_millis(200);
 
 /// Written bytes that are acknowledged together while more is waiting. When nothing is, they are
 /// acknowledged at once: the sender may be waiting for that.
@@ -27,6 +32,15 @@ pub(super) async fn run(flight: Flight, intake: Arc<Intake>, actor: Actor, uploa
     let mut acked = written;
     intake.begin(written);
     flight.interim(&ServerMessage::Ready { id, offset: written });
+    let at_once = receiving.wants_all_at_once();
+    if at_once {
+        // Dropping either is safe: nothing is taken from the intake here. Who is superseded meanwhile
+        // learns it below.
+        tokio::select! {
+            () = receiving.superseded() => {}
+            _ = tokio::time::timeout(WHOLE_WAIT, intake.whole()) => {}
+        }
+    }
     while written < size {
         // Dropping either is safe: what is not taken stays in the intake, and being superseded is
         // for good.
@@ -38,9 +52,14 @@ pub(super) async fn run(flight: Flight, intake: Arc<Intake>, actor: Actor, uploa
             }
             pieces = intake.take() => pieces,
         };
+        let is_first = written == 0;
         match receiving.write(pieces).await {
             Ok(offset) => written = offset,
             Err(refusal) => return receiving.fail(refusal),
+        }
+        if at_once && is_first && written == size {
+            // It is in memory, which an acknowledgement would deny; the reply says it all.
+            break;
         }
         if written == size || written - acked >= ACK_BYTES || intake.is_empty() {
             // First the window, then the word: who hears it may send at once.
