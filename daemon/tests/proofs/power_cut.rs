@@ -57,7 +57,8 @@ impl Site {
         let mut crew =
             |prefix, people, sizes| Crew::new(random, prefix, people, sizes, Arc::clone(&ledger));
         let crews = [
-            crew("lone", (0, 1), (1_000, 300_000)),
+            // Both by the journal and by files of their own.
+            crew("lone", (0, 1), (1_000, 600_000)),
             crew("many", (3, 5), (50_000, 3 << 20)),
             crew("large", (0, 1), (80 << 20, 90 << 20)),
         ];
