@@ -222,7 +222,7 @@ async fn uploads_race_purges(size: usize) {
         delete(&repository, other, stored.image.id.0).await.unwrap();
         purge(&repository, other).await.unwrap();
     }
-    println!("purged nothing {} times, something {} times", outcomes[0], outcomes[1]);
+    eprintln!("purged nothing {} times, something {} times", outcomes[0], outcomes[1]);
     purge(&repository, &repository.owner()).await.unwrap();
     repository.close().await;
     assert!(blobs(data).is_empty());

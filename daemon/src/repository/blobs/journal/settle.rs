@@ -1,5 +1,6 @@
 //! The settler: one thread that puts journaled contents into their places, a batch at a time, while
-//! nobody uploads or when the journal is half full. It removes segments that nothing needs any more.
+//! nothing is appended: because nobody uploads, or because the journal is full, so that contents go
+//! to their places by themselves. It removes segments that nothing needs any more.
 //!
 //! A content leaves the index only when its file and its name are on disk, so whoever reads finds it
 //! at any moment. Started by `DiskBlobs::open`, joined by its `close`.
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use imgrepo_proto::BlobHash;
 
-use super::{JOURNAL_BYTES, Newest, Shared, Spot, lock, read_exact_at, remove_file};
+use super::{Newest, Shared, Spot, lock, read_exact_at, remove_file};
 use crate::repository::durable::{self, SyncPoint};
 use crate::repository::room;
 
@@ -24,11 +25,9 @@ const BATCH: usize = 64;
 /// Threads that sync a batch. One after the other each file would cost a commit of the file system.
 const SYNCS: usize = 8;
 
-/// After an append nothing is settled for so long: uploads come in bursts.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// From here on there is no waiting for quiet.
-const HURRY_BYTES: u64 = JOURNAL_BYTES / 2;
+/// After an append nothing is settled for so long: uploads come in bursts, and beside one the second
+/// writing of its contents would cost it more than their first saved.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// How long after a fault (a full disk, mostly) it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -42,6 +41,13 @@ const STAGED: &str = ".staged";
 pub(super) struct Settler {
     pub(super) shared: Arc<Shared>,
     pub(super) growing: Arc<Mutex<Option<Newest>>>,
+}
+
+/// Some contents of a segment, to be placed together.
+struct Batch {
+    number: u64,
+    segment: Arc<File>,
+    contents: Vec<(BlobHash, Spot)>,
 }
 
 /// What came of a look at the oldest segment.
@@ -104,10 +110,7 @@ impl Settler {
                 return false;
             }
             let now = Instant::now();
-            let quiet_at = match state.appended_at {
-                Some(at) if state.cost_bytes() < HURRY_BYTES => at + QUIET,
-                _ => now,
-            };
+            let quiet_at = state.appended_at.map_or(now, |at| at + QUIET);
             let due = retry_at.map_or(quiet_at, |retry| retry.max(quiet_at));
             if state.segments.is_empty() {
                 // The next append after this one wakes us.
@@ -131,9 +134,9 @@ impl Settler {
 
     /// Places a batch of the oldest segment, or removes it.
     fn step(&self) -> Progress {
-        let Some((number, batch)) = self.batch() else { return Progress::None };
-        if batch.is_empty() {
-            return self.remove_segment(number);
+        let Some(batch) = self.batch() else { return Progress::None };
+        if batch.contents.is_empty() {
+            return self.remove_segment(batch.number);
         }
         match self.place(&batch) {
             Ok(()) => Progress::Some,
@@ -146,7 +149,7 @@ impl Settler {
 
     /// Contents of the oldest segment; None where there is none, or where its contents would not all
     /// fit: to place some of them would take room and give none back.
-    fn batch(&self) -> Option<(u64, Vec<(BlobHash, Spot, Arc<File>)>)> {
+    fn batch(&self) -> Option<Batch> {
         let state = lock(&self.shared.state);
         let (number, segment) = state.segments.first_key_value()?;
         let needed = segment.live_bytes.saturating_add(self.shared.reserve_bytes);
@@ -155,12 +158,12 @@ impl Settler {
             return None;
         }
         let of_segment = state.index.iter().filter(|(_, spot)| spot.segment == *number);
-        let batch = of_segment.map(|(hash, spot)| (*hash, *spot, segment.file.clone()));
-        Some((*number, batch.take(BATCH).collect()))
+        let contents = of_segment.map(|(hash, spot)| (*hash, *spot)).take(BATCH).collect();
+        Some(Batch { number: *number, segment: segment.file.clone(), contents })
     }
 
-    fn place(&self, batch: &[(BlobHash, Spot, Arc<File>)]) -> io::Result<()> {
-        let mut staged = Vec::with_capacity(batch.len());
+    fn place(&self, batch: &Batch) -> io::Result<()> {
+        let mut staged = Vec::with_capacity(batch.contents.len());
         let placed = self.stage_and_name(batch, &mut staged);
         // After a fault: what has its name already has no file here any more.
         if placed.is_err() {
@@ -169,15 +172,11 @@ impl Settler {
         placed
     }
 
-    fn stage_and_name(
-        &self,
-        batch: &[(BlobHash, Spot, Arc<File>)],
-        staged: &mut Vec<PathBuf>,
-    ) -> io::Result<()> {
-        let mut files = Vec::with_capacity(batch.len());
-        for (hash, spot, segment) in batch {
+    fn stage_and_name(&self, batch: &Batch, staged: &mut Vec<PathBuf>) -> io::Result<()> {
+        let mut files = Vec::with_capacity(batch.contents.len());
+        for (hash, spot) in &batch.contents {
             let mut content = vec![0; spot.extent.bytes as usize];
-            read_exact_at(segment, &mut content, spot.extent.start)?;
+            read_exact_at(&batch.segment, &mut content, spot.extent.start)?;
             let path = self.shared.directory.join(format!("{hash}{STAGED}"));
             staged.push(path.clone());
             let mut file = File::create(path)?;
@@ -186,7 +185,7 @@ impl Settler {
         }
         sync_all(&files)?;
         let mut directories = BTreeSet::new();
-        for ((hash, spot, _), path) in batch.iter().zip(staged) {
+        for ((hash, spot), path) in batch.contents.iter().zip(staged) {
             let _places = lock(&self.shared.places);
             if lock(&self.shared.state).index.get(hash) == Some(spot) {
                 self.shared.files.name(*hash, path)?;
@@ -200,7 +199,7 @@ impl Settler {
             self.shared.files.sync_names(directory)?;
         }
         let mut state = lock(&self.shared.state);
-        for (hash, spot, _) in batch {
+        for (hash, spot) in &batch.contents {
             state.leave(*hash, Some(*spot));
         }
         Ok(())
