@@ -3,7 +3,8 @@
 //!
 //! Large blobs are durable before their change gets here (see `receiving`); small contents come with
 //! it, and a group's share one sync. Order for every group: its contents are durable, the catalog
-//! commits, each asker hears, everyone hears, then blobs that nothing refers to any more go. Started and joined by [`super::Repository`].
+//! commits, each asker hears, everyone hears, then blobs that nothing refers to any more go. Started
+//! and joined by [`super::Repository`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
