@@ -120,7 +120,9 @@ fn a_server_without_room_for_more_files_is_full() {
     let data = house.path("server/data");
     let Some(_small) = Small::mount(data, "size=200m,nr_inodes=400") else { return };
     start(&mut house);
-    let images = upload_until_full(&house, 3_000, 400);
+    // Large enough that each has a file of its own at once: small ones wait in the journal, which
+    // needs none.
+    let images = upload_until_full(&house, 300_000, 400);
     let next = format!("{}.pnm", images + 1);
     is_full(&house, &next);
     is_readable(&house, images);
