@@ -46,5 +46,5 @@ torture: mutant
 
 bench:
 	@scripts/check.sh demo
-	cargo build --release --workspace
+	@# It builds the daemon too: a build before it would be made with other features, and for nothing.
 	cargo bench -p imgrepod --bench figures
