@@ -7,6 +7,7 @@
 
 mod inbox;
 mod outbox;
+mod tune;
 mod watched;
 pub mod window;
 mod writer;
@@ -25,6 +26,7 @@ use imgrepo_proto::limits;
 
 pub use inbox::{Inbox, Incoming};
 pub use outbox::{Closed, Outbox};
+pub use tune::tune;
 pub use watched::{Activity, Watched};
 
 /// Where a session comes from.

@@ -17,10 +17,6 @@ use super::v1::{self, Gate};
 use super::{Context, v2};
 use crate::link::{self, Origin, Watched};
 
-/// What the kernel may hold unsent: one data message of ours and a little, so that a reply waits
-/// behind no more than that on a slow link.
-const UNSENT_BYTES: u32 = 128 * 1024;
-
 /// How long to leave off after the system had no socket to give (such as too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -97,7 +93,7 @@ async fn accept(
 
 async fn remote(stream: TcpStream, place: OwnedSemaphorePermit, context: Arc<Context>) {
     let Ok(peer) = stream.peer_addr() else { return };
-    if let Err(error) = set_up(&stream) {
+    if let Err(error) = link::tune(&stream) {
         tracing::debug!(%error, %peer, "cannot set up a connection");
         return;
     }
@@ -121,13 +117,6 @@ async fn remote(stream: TcpStream, place: OwnedSemaphorePermit, context: Arc<Con
 
 async fn local(stream: DuplexStream, context: Arc<Context>) {
     session_v2(stream, Origin::Local, context).await;
-}
-
-fn set_up(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    Ok(())
 }
 
 pub(super) async fn session_v2<S>(stream: S, origin: Origin, context: Arc<Context>)

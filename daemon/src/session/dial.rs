@@ -24,10 +24,6 @@ use super::machine::Failure;
 use super::url::ServerUrl;
 use super::{Address, Dialect};
 
-/// Unsent bytes that the kernel takes before it lets the writer wait: little, so that control
-/// messages do not queue behind contents, and enough for the fastest links (two data messages).
-const UNSENT_BYTES: u32 = 128 * 1024;
-
 /// What an old server's one message may have beyond the content itself: a long list.
 const V1_HEADROOM_BYTES: usize = 1024 * 1024;
 
@@ -96,7 +92,10 @@ async fn connect(url: &ServerUrl, program: &Program, dialect: Dialect) -> Result
     let stream = TcpStream::connect((url.host(), url.port()))
         .await
         .map_err(|error| Fault::Passing(error.to_string()))?;
-    tune(&stream);
+    if let Err(error) = link::tune(&stream) {
+        // It works without, only not as fast.
+        tracing::debug!(%error, "cannot tune the socket");
+    }
     let mut request = url
         .to_string()
         .into_client_request()
@@ -129,19 +128,6 @@ fn settings(dialect: Dialect) -> LinkSettings {
                 ..settings
             }
         }
-    }
-}
-
-fn tune(stream: &TcpStream) {
-    let socket = socket2::SockRef::from(stream);
-    let mut outcome = socket.set_tcp_nodelay(true);
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        outcome = outcome.and(socket.set_tcp_notsent_lowat(UNSENT_BYTES));
-    }
-    if let Err(error) = outcome {
-        // It works without, only not as fast.
-        tracing::debug!(%error, "cannot tune the socket");
     }
 }
 
