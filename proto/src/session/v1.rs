@@ -29,10 +29,22 @@ pub enum Command {
     Disconnect,
 }
 
-/// A message that is no command.
+/// A message that is no command. Its text is for logs: people are told in the language of theirs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadCommand(String);
+pub enum BadCommand {
+    /// It is not in the form of a message; why not.
+    #[error("cannot read the message: {0}")]
+    Unreadable(String),
+    /// There is no command of this word.
+    #[error("there is no command `{0}` here")]
+    Unknown(String),
+    /// This command needs the name of an image.
+    #[error("{0} needs the name of an image")]
+    NoName(String),
+    /// UPLOAD needs the size.
+    #[error("UPLOAD needs the size in bytes as a decimal number")]
+    NoSize,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Envelope {
@@ -48,32 +60,26 @@ impl Command {
     /// What is none of the commands, or lacks an argument.
     pub fn decode(text: &str) -> Result<Command, BadCommand> {
         let envelope: Envelope = serde_json::from_str(text)
-            .map_err(|error| BadCommand(format!("cannot read the command: {error}")))?;
+            .map_err(|error| BadCommand::Unreadable(error.to_string()))?;
         let argument = |at: usize| match envelope.args.get(at) {
             Some(Value::String(text)) => Some(text.clone()),
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
         let word = envelope.cmd.to_uppercase();
-        let name =
-            || argument(0).ok_or_else(|| BadCommand(format!("{word} needs the name of an image")));
+        let name = || argument(0).ok_or_else(|| BadCommand::NoName(word.clone()));
         Ok(match word.as_str() {
             "AUTH" => Command::Auth(argument(0)),
             "LIST" => Command::List,
             "UPLOAD" => {
                 let size = argument(1).and_then(|size| size.trim().parse().ok());
-                let size = size.ok_or_else(|| {
-                    BadCommand("UPLOAD needs the size in bytes as a decimal number".to_owned())
-                })?;
+                let size = size.ok_or(BadCommand::NoSize)?;
                 Command::Upload { name: name()?, size }
             }
             "DOWNLOAD" => Command::Download(name()?),
             "VIEW" => Command::View(name()?),
             "DISCONNECT" => Command::Disconnect,
-            _ => {
-                let word = crate::name::shown(&envelope.cmd);
-                return Err(BadCommand(format!("there is no command `{word}` here")));
-            }
+            _ => return Err(BadCommand::Unknown(crate::name::shown(&envelope.cmd))),
         })
     }
 
@@ -161,7 +167,7 @@ impl Reply {
     /// # Errors
     /// What is none of these messages.
     pub fn decode(text: &str) -> Result<Reply, BadCommand> {
-        let bad = |what: &str| BadCommand(format!("cannot read the server's message: {what}"));
+        let bad = |what: &str| BadCommand::Unreadable(what.to_owned());
         let value: Value = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
         let message = |value: &Value| {
             value.get("message").and_then(Value::as_str).unwrap_or_default().to_owned()

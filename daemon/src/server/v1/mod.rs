@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use imgrepo_proto::session::v1::{Command, Reply};
+use imgrepo_proto::session::v1::{BadCommand, Command, Reply};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
 
 use super::Context;
@@ -74,7 +74,7 @@ struct Session {
     scene: Scene,
     keeper: Keeper,
     act: Option<Act>,
-    waiting: VecDeque<Result<Command, String>>,
+    waiting: VecDeque<Result<Command, BadCommand>>,
     expected: Option<Box<Expected>>,
     look: Look,
     /// A content that came as announced and is to be stored as soon as the act under way has ended.
@@ -191,8 +191,7 @@ impl Session {
             let refusal = Refusal::new(ErrorCode::Cancelled, "a text came instead of the content");
             return expected.receiving.fail(refusal);
         }
-        let command = Command::decode(text).map_err(|error| error.to_string());
-        self.waiting.push_back(command);
+        self.waiting.push_back(Command::decode(text));
     }
 
     /// A binary message. One that was not announced is empty by now and ignored.
@@ -243,8 +242,8 @@ impl Session {
                 return self.close(1000, "goodbye");
             }
             Some(Ok(command)) => Some(Box::pin(command::carry_out(scene, command))),
-            Some(Err(reason)) => {
-                let reply = Reply::Error(texts::bad_command(&reason));
+            Some(Err(bad)) => {
+                let reply = Reply::Error(texts::bad_command(&bad));
                 Some(Box::pin(command::say_in_order(scene, reply)))
             }
             None => {

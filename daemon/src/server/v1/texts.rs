@@ -2,6 +2,7 @@
 
 use imgrepo_proto::name::shown;
 use imgrepo_proto::session::Event;
+use imgrepo_proto::session::v1::BadCommand;
 use imgrepo_proto::{ErrorCode, ImageRecord, Refusal};
 
 pub(super) const BUSY: &str =
@@ -37,9 +38,15 @@ pub(super) fn too_large(name: &str, size: u64, most: u64) -> String {
     format!("Erro: '{}' tem {size} bytes; por este protocolo o limite é {most}", shown(name))
 }
 
-/// A command that cannot be read; the reason is as the decoder gives it.
-pub(super) fn bad_command(reason: &str) -> String {
-    format!("Erro: comando inválido ({})", shown(reason))
+/// A message that is no command.
+pub(super) fn bad_command(bad: &BadCommand) -> String {
+    let why = match bad {
+        BadCommand::Unreadable(_) => "a mensagem não é um comando em JSON".to_owned(),
+        BadCommand::Unknown(word) => format!("não existe o comando '{}'", shown(word)),
+        BadCommand::NoName(word) => format!("{} precisa do nome de uma imagem", shown(word)),
+        BadCommand::NoSize => "UPLOAD precisa do tamanho em bytes, em decimal".to_owned(),
+    };
+    format!("Erro: comando inválido: {why}")
 }
 
 /// A refusal of the repository about an image of this name.
@@ -68,6 +75,7 @@ pub(super) fn refused(name: &str, refusal: &Refusal) -> String {
 mod tests {
     use super::*;
     use imgrepo_proto::ImageId;
+    use imgrepo_proto::session::v1::Command;
 
     #[test]
     fn the_id_is_the_last_number_and_names_are_shown_safely() {
@@ -75,5 +83,18 @@ mod tests {
         let text = stored(&image);
         assert!(text.ends_with(" 41"));
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn what_is_no_command_is_told_in_the_language_of_its_people() {
+        let said = |text| bad_command(&Command::decode(text).unwrap_err());
+        let reason = |why| format!("Erro: comando inválido: {why}");
+        assert_eq!(said("[]"), reason("a mensagem não é um comando em JSON"));
+        assert_eq!(said(r#"{"cmd":"view"}"#), reason("VIEW precisa do nome de uma imagem"));
+        assert_eq!(said(r#"{"cmd":"MOVE"}"#), reason("não existe o comando 'MOVE'"));
+        assert_eq!(
+            said(r#"{"cmd":"UPLOAD","args":["a.jpg","x"]}"#),
+            reason("UPLOAD precisa do tamanho em bytes, em decimal")
+        );
     }
 }
