@@ -31,12 +31,9 @@ impl Repository {
             let failed = |error| faults::catalog(&error);
             let newest = inner.catalog.newest_seq().map_err(failed)?;
             if since > newest {
-                let message = format!(
-                    "there is no event {since} here, the newest is {newest}: \
-                     the server was restored from a backup"
-                );
+                let message = format!("there is no event {since} here, the newest is {newest}");
                 return Err(Refusal::new(ErrorCode::Ahead, message)
-                    .hint("forget what you have seen and read everything again"));
+                    .hint("was the server restored from a backup? read the events from 0"));
             }
             inner.catalog.changes(since, limit).map_err(failed)
         })
