@@ -5,7 +5,7 @@ use imgrepo_proto::control::client::Client;
 use imgrepo_proto::control::{Outcome, Request};
 use imgrepo_proto::limits::MAX_PAGE;
 use imgrepo_proto::name::shown;
-use imgrepo_proto::session::command::{Filter, List, Sort};
+use imgrepo_proto::session::command::{Filter, List, Sort, State};
 use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{ImageRecord, Refusal};
 
@@ -63,6 +63,11 @@ pub(crate) fn show(
 ) -> Result<(), Failure> {
     let out = &context.out;
     let act = "list the images";
+    let nothing = match (filter.state == State::Trashed, filter == Filter::default()) {
+        (true, _) => "the trash is empty",
+        (false, true) => "there is no image",
+        (false, false) => "no image fits",
+    };
     let table = out.terminal() && !out.json();
     let wanted = page.limit.or((table && !page.all).then_some(TERMINAL_LIMIT));
     let list = List { filter, sort: Sort::Newest, limit: None, cursor: page.after.clone() };
@@ -88,10 +93,11 @@ pub(crate) fn show(
         head = false;
     }
     if table && head {
-        out.note("there is no image");
+        out.note(nothing);
     }
     if let Some(cursor) = pages.list.cursor {
-        out.note(&format!("more: imgctl {more} --after {}", shown(&cursor)));
+        let limit = page.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
+        out.note(&format!("more: imgctl {more}{limit} --after {}", shown(&cursor)));
     }
     Ok(())
 }

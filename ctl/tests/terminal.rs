@@ -88,7 +88,25 @@ fn a_table_goes_on_where_it_ended() {
     });
     let args = ["list", "*.jpg", "--user", "ana", "--limit", "1", "--color", "never"];
     let (said, _) = on_terminal(stub.imgctl(&args), "");
-    assert!(said.ends_with("\nmore: imgctl list '*.jpg' --user ana --after c2\n"), "{said}");
+    assert!(
+        said.ends_with("\nmore: imgctl list '*.jpg' --user ana --limit 1 --after c2\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_empty_list_says_what_of() {
+    let stub = Stub::new(|_, _| {
+        done(Outcome::Images(ListReply { images: vec![], next: None, total: Some(0) }))
+    });
+    for (args, said) in [
+        (&["list"][..], "there is no image\n"),
+        (&["list", "*.jpg"], "no image fits\n"),
+        (&["list", "--user", "ana"], "no image fits\n"),
+        (&["trash", "ls"], "the trash is empty\n"),
+    ] {
+        assert_eq!(on_terminal(stub.imgctl(args), ""), (said.to_owned(), 0));
+    }
 }
 
 #[test]
