@@ -42,6 +42,11 @@ impl Line {
     }
 }
 
+/// What came of the objects that were not begun when the command had to stop.
+fn stopped(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Cancelled | ErrorCode::TimedOut)
+}
+
 /// Whether the next object would fail for the same cause, so that it need not be tried.
 fn concerns_all(code: ErrorCode) -> bool {
     matches!(
@@ -130,12 +135,20 @@ pub(crate) struct Results {
     started: bool,
     done: usize,
     failed: Vec<ErrorCode>,
+    /// The last cause that concerns all, and how many more failed for it without a word.
+    common: Option<(Refusal, usize)>,
 }
 
 impl Results {
     /// None yet.
     pub(crate) fn new(context: &Context) -> Self {
-        Results { out: Arc::clone(&context.out), started: false, done: 0, failed: Vec::new() }
+        Results {
+            out: Arc::clone(&context.out),
+            started: false,
+            done: 0,
+            failed: Vec::new(),
+            common: None,
+        }
     }
 
     /// One more that was done.
@@ -143,11 +156,32 @@ impl Results {
         self.done += 1;
     }
 
-    /// One more that failed: `act` says at what.
+    /// One more that failed: `act` says at what. A cause that concerns all is said once, and how
+    /// many more it met: a folder of a thousand pictures is no reason for a thousand lines.
     pub(crate) fn failed(&mut self, act: &str, refusal: &Refusal) {
         self.failed.push(refusal.code);
-        if !self.out.json() {
-            self.out.complain(act, refusal);
+        if self.out.json() {
+            return;
+        }
+        if let Some((common, more)) = &mut self.common
+            && common.code == refusal.code
+            && common.message == refusal.message
+        {
+            *more += 1;
+            return;
+        }
+        if concerns_all(refusal.code) || stopped(refusal.code) {
+            self.count_common();
+            self.common = Some((refusal.clone(), 0));
+        }
+        self.out.complain(act, refusal);
+    }
+
+    fn count_common(&mut self) {
+        if let Some((common, more @ 1..)) = self.common.take() {
+            // What to do about it stands with the first one.
+            let refusal = Refusal { hint: None, ..common };
+            self.out.complain(&format!("go on with {more} more"), &refusal);
         }
     }
 
@@ -164,7 +198,8 @@ impl Results {
     }
 
     /// The end of the document, and the outcome of the whole command.
-    pub(crate) fn finish(self) -> Result<(), Failure> {
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        self.count_common();
         if self.out.json() {
             let end = match self.started {
                 true => "]}\n".to_owned(),

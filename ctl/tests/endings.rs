@@ -10,13 +10,13 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
-use imgrepo_proto::Seq;
 use imgrepo_proto::control::reply::{Info, Size};
 use imgrepo_proto::control::request::Content;
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::session::event::{Event, EventKind};
+use imgrepo_proto::{ErrorCode, Refusal, Seq};
 use rustix::process::{Pid, Signal, kill_process};
-use stub::{Say, Stub, done, image};
+use stub::{Say, Stub, done, image, refused};
 
 /// A daemon that takes 1 MiB of time for everything but what is named `quick.jpg`: it never ends.
 fn endless() -> (Stub, Receiver<()>) {
@@ -109,7 +109,25 @@ fn an_interrupted_upload_says_what_is_stored() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(document["results"].as_array().unwrap().len(), 2);
-    assert_eq!(document["results"][1]["error"]["code"], "cancelled");
+    let error = &document["results"][1]["error"];
+    assert_eq!(error["code"], "cancelled");
+    assert_eq!(error["hint"], "the same upload later goes on where this one stopped");
+}
+
+#[test]
+fn a_cause_that_concerns_all_is_said_once() {
+    let stub = Stub::new(|_, _| {
+        let refusal = Refusal::new(ErrorCode::NotConnected, "there is no session");
+        refused(refusal.hint("imgctl connect HOST"))
+    });
+    let (code, out, err) = end(start(stub.imgctl(&["restore", "1", "2", "3"])));
+    assert_eq!((code, out.as_str()), (Some(7), ""));
+    let said = [
+        "imgctl: cannot restore `1`: there is no session",
+        "hint: imgctl connect HOST",
+        "imgctl: cannot go on with 2 more: there is no session",
+    ];
+    assert_eq!(err.lines().collect::<Vec<_>>(), said);
 }
 
 #[test]

@@ -58,7 +58,11 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Upload) -> Result<(), Fail
         let size = if let Kind::File(size) = found.kind { Some(size) } else { None };
         store(line.daemon()?, found, name.as_deref(), &mut tracks.track(size))
     };
+    if found.is_empty() {
+        context.out.note("there is nothing to upload");
+    }
     several::run(context, found, AT_ONCE, act, |found, outcome| {
+        let outcome = outcome.map_err(|refusal| resumable(refusal, &found.kind));
         tell(context, &mut results, found, &outcome);
     });
     bar.finish();
@@ -156,6 +160,16 @@ fn by_path(refusal: &Refusal, path: &Path) -> Refusal {
     let cause = refusal.message.strip_prefix(&format!("cannot store `{}`: ", shown(&name)));
     let message = cause.unwrap_or(&refusal.message).to_owned();
     Refusal { message, ..refusal.clone() }
+}
+
+/// What was given up half-way can be gone on with, where the file is still there.
+fn resumable(refusal: Refusal, kind: &Kind) -> Refusal {
+    match (refusal.code, &refusal.hint, kind) {
+        (ErrorCode::Cancelled | ErrorCode::TimedOut, None, Kind::File(_)) => {
+            refusal.hint("the same upload later goes on where this one stopped")
+        }
+        _ => refusal,
+    }
 }
 
 fn tell(
