@@ -92,6 +92,10 @@ impl Sending<'_> {
                     }
                 }
                 Action::Offer => {
+                    if peer.is_some() {
+                        // From here on nothing waits for a session, only for the server's answer.
+                        self.tell(Phase::Sending, machine.acked());
+                    }
                     match &peer {
                         None => machine.handle(Input::Cut, random()),
                         Some(there) if there.dialect() == Dialect::V1 => {
