@@ -19,8 +19,9 @@ help:
 
 demo:
 	@scripts/check.sh demo
-	cargo build --quiet -p imgrepod -p imgctl
-	$(TARGET)/debug/imgctl demo
+	@# Not quiet: the first build takes minutes, and whoever waits wants to see that it goes on.
+	cargo build -p imgrepod -p imgctl
+	@$(TARGET)/debug/imgctl demo
 
 setup:
 	@scripts/setup.sh
