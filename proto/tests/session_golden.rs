@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use imgrepo_proto::limits::MAX_ERROR_MESSAGE_BYTES;
 use imgrepo_proto::session::reply::{
     AuthReply, DownloadReply, EventsReply, HaveReply, ImageReply, ListReply, PurgeReply,
     UploadReply, encode_success,
@@ -79,6 +80,44 @@ fn the_classic_dialect() {
         let reply = v1::Reply::decode(line).unwrap_or_else(|bad| panic!("{line}: {bad}"));
         assert_eq!(reply.encode(), line);
     }
+}
+
+#[test]
+fn a_classic_answer_that_cannot_be_read_is_told_from_what_answers_nothing() {
+    let unreadable = |text| matches!(v1::Reply::decode(text), Ok(v1::Reply::Unreadable(_)));
+    for text in [
+        r#"{"status":"SUCCESS","data":[{"filename":7}]}"#,
+        r#"{"status":"SUCCESS","data":7}"#,
+        r#"{"status":"SIZE_INFO"}"#,
+        r#"{"status":"SIZE_INFO","size":-1}"#,
+        r#"{"status":"SIZE_INFO","size":18446744073709551616}"#,
+        r#"{"status":"PERHAPS"}"#,
+    ] {
+        assert!(unreadable(text), "{text}");
+    }
+    for text in [r#"{"event":"NOVELTY"}"#, r#"{"event":"HISTORY","data":7}"#, "{}", "[]", "no"] {
+        assert!(v1::Reply::decode(text).is_err(), "{text}");
+    }
+    let null = v1::Reply::decode(r#"{"status":"SUCCESS","message":7,"data":null}"#);
+    assert_eq!(null, Ok(v1::Reply::Success(String::new())));
+}
+
+#[test]
+fn words_without_end_are_cut() {
+    let endless = "x".repeat(MAX_ERROR_MESSAGE_BYTES + 1);
+    for text in ["ERROR", "SUCCESS", "BYE"] {
+        let text = format!(r#"{{"status":"{text}","message":"{endless}"}}"#);
+        match v1::Reply::decode(&text).unwrap() {
+            v1::Reply::Error(words) | v1::Reply::Success(words) | v1::Reply::Bye(words) => {
+                assert!(words.len() <= MAX_ERROR_MESSAGE_BYTES);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let text = format!(r#"{{"id":1,"status":"ERROR","message":"{endless}","hint":"{endless}"}}"#);
+    let Ok(ServerMessage::Error { refusal, .. }) = ServerMessage::decode(&text) else { panic!() };
+    assert!(refusal.message.len() <= MAX_ERROR_MESSAGE_BYTES);
+    assert!(refusal.hint.unwrap().len() <= MAX_ERROR_MESSAGE_BYTES);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails so.
 
+mod hostile;
 mod keeping;
 mod old_server;
 mod scripted;

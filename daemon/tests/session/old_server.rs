@@ -10,7 +10,7 @@ use imgrepod::transfer;
 use crate::scripted::{Conn, Server};
 use crate::{Collected, content, daemon};
 
-async fn old_server(server: &Server) -> Conn {
+pub(crate) async fn old_server(server: &Server) -> Conn {
     // It answers the first upgrade without the subprotocol, and is dialed once more.
     let mut conn = server.accept_v1_twice().await;
     assert_eq!(conn.command().await, v1::Command::Auth(Some("ana".to_owned())));

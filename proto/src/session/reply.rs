@@ -253,10 +253,11 @@ impl ServerMessage {
                 .map_err(bad);
         };
         if status == "ERROR" {
+            let bounded = |words: String| cut(&words).unwrap_or(words);
             let refusal = Refusal {
                 code: envelope.code.unwrap_or(ErrorCode::Internal),
-                message: envelope.message.unwrap_or_else(|| "no reason was given".to_owned()),
-                hint: envelope.hint,
+                message: envelope.message.map_or_else(|| "no reason was given".to_owned(), bounded),
+                hint: envelope.hint.map(bounded),
             };
             return Ok(ServerMessage::Error { id: envelope.id, refusal });
         }
@@ -284,7 +285,7 @@ impl ServerMessage {
 }
 
 /// A message for people that is longer than any has to be, cut; None where it is not.
-fn cut(message: &str) -> Option<String> {
+pub(super) fn cut(message: &str) -> Option<String> {
     (message.len() > MAX_ERROR_MESSAGE_BYTES).then(|| {
         let end = message.floor_char_boundary(MAX_ERROR_MESSAGE_BYTES - '…'.len_utf8());
         format!("{}…", &message[..end])

@@ -5,6 +5,7 @@
 //! server, the other way around.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// A command of an old client: `{"cmd":"UPLOAD","args":["a.jpg","12345"]}`.
@@ -136,6 +137,9 @@ pub enum Reply {
     History(Vec<String>),
     /// An upload, by anybody.
     NewUpload(String),
+    /// An answer that is none of these, with why: there are no ids, so it ends the command that is
+    /// under way. Never said.
+    Unreadable(String),
 }
 
 impl Reply {
@@ -158,50 +162,97 @@ impl Reply {
                 json!({"event": "HISTORY", "data": data})
             }
             Reply::NewUpload(message) => notice(message),
+            Reply::Unreadable(why) => json!({"status": "UNREADABLE", "message": why}),
         };
         message.to_string()
     }
 
-    /// Reads a text message of an old server.
+    /// Reads a text message of an old server. What it says for people is cut where it is endless.
     ///
     /// # Errors
-    /// What is none of these messages.
+    /// What answers no command: an event that is not known, or no message of this dialect at all.
     pub fn decode(text: &str) -> Result<Reply, BadCommand> {
         let bad = |what: &str| BadCommand::Unreadable(what.to_owned());
-        let value: Value = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
-        let message = |value: &Value| {
-            value.get("message").and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        if let Some(event) = value.get("event").and_then(Value::as_str) {
-            return match event {
+        let told: Told<'_> = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
+        if let Some(event) = word(told.event) {
+            return match event.as_str() {
                 "HISTORY" => {
-                    let data = value.get("data").and_then(Value::as_array);
-                    Ok(Reply::History(data.into_iter().flatten().map(message).collect()))
+                    let notices = told.data.map(|data| read(data, "its history"));
+                    let notices: Vec<Notice<'_>> = notices.transpose()?.unwrap_or_default();
+                    Ok(Reply::History(notices.iter().map(|notice| words(notice.message)).collect()))
                 }
-                "NEW_UPLOAD" => Ok(Reply::NewUpload(message(&value))),
+                "NEW_UPLOAD" => Ok(Reply::NewUpload(words(told.message))),
                 _ => Err(bad("its event is not known")),
             };
         }
-        match value.get("status").and_then(Value::as_str) {
-            Some("SUCCESS") => match value.get("data") {
-                Some(data) => serde_json::from_value(data.clone())
-                    .map(Reply::List)
-                    .map_err(|error| bad(&error.to_string())),
-                None => Ok(Reply::Success(message(&value))),
+        match word(told.status).as_deref() {
+            Some("SUCCESS") => match told.data {
+                Some(data) => Ok(read(data, "its list").map_or_else(Reply::from, Reply::List)),
+                None => Ok(Reply::Success(words(told.message))),
             },
             Some("READY") => Ok(Reply::Ready),
-            Some("SIZE_INFO") => Ok(Reply::SizeInfo {
-                size: value.get("size").and_then(Value::as_u64).ok_or_else(|| bad("no `size`"))?,
-                filename: value
-                    .get("filename")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned(),
-                view: value.get("mode").and_then(Value::as_str) == Some("VIEW"),
-            }),
-            Some("ERROR") => Ok(Reply::Error(message(&value))),
-            Some("BYE") => Ok(Reply::Bye(message(&value))),
-            _ => Err(bad("its status is not known")),
+            Some("SIZE_INFO") => match told.size.map(|size| read(size, "its `size`")) {
+                Some(Ok(size)) => Ok(Reply::SizeInfo {
+                    size,
+                    filename: word(told.filename).unwrap_or_default(),
+                    view: word(told.mode).as_deref() == Some("VIEW"),
+                }),
+                Some(Err(bad)) => Ok(bad.into()),
+                None => Ok(bad("no `size`").into()),
+            },
+            Some("ERROR") => Ok(Reply::Error(words(told.message))),
+            Some("BYE") => Ok(Reply::Bye(words(told.message))),
+            Some(_) => Ok(bad("its status is not known").into()),
+            None => Err(bad("it has neither `status` nor `event`")),
         }
     }
+}
+
+impl From<BadCommand> for Reply {
+    fn from(bad: BadCommand) -> Self {
+        Reply::Unreadable(bad.to_string())
+    }
+}
+
+/// The members of an old server's message, each read when it is known what it has to be: a list of
+/// 100,000 images is never in memory as anything but its text and its entries.
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(borrow, default)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    size: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    filename: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    mode: Option<&'a RawValue>,
+}
+
+/// One of HISTORY.
+#[derive(Deserialize)]
+struct Notice<'a> {
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+}
+
+fn read<'a, T: Deserialize<'a>>(member: &'a RawValue, what: &str) -> Result<T, BadCommand> {
+    serde_json::from_str(member.get())
+        .map_err(|error| BadCommand::Unreadable(format!("{what}: {error}")))
+}
+
+/// A text; None where it is none.
+fn word(member: Option<&RawValue>) -> Option<String> {
+    member.and_then(|member| serde_json::from_str(member.get()).ok())
+}
+
+/// A text for people, of which there is no end to what a server could say.
+fn words(member: Option<&RawValue>) -> String {
+    let words = word(member).unwrap_or_default();
+    super::reply::cut(&words).unwrap_or(words)
 }

@@ -123,7 +123,9 @@ impl V1 {
                 }
             }
             Reply::SizeInfo { size, .. } => self.size(size),
-            Reply::Success(_) | Reply::List(_) | Reply::Error(_) => self.answer(reply),
+            Reply::Success(_) | Reply::List(_) | Reply::Error(_) | Reply::Unreadable(_) => {
+                self.answer(reply);
+            }
         }
         false
     }
@@ -204,11 +206,19 @@ impl V1 {
             CallError::Refused(Refusal::new(code, message))
         };
         let strange = || {
-            CallError::Refused(Refusal::new(
-                ErrorCode::Internal,
-                "the old server answered another question than it was asked",
-            ))
+            let why = match &reply {
+                Reply::Unreadable(why) => why,
+                _ => "it answered another question than it was asked",
+            };
+            let message = format!("the old server broke the protocol: {why}");
+            CallError::Refused(Refusal::new(ErrorCode::Internal, message))
         };
+        let strange = strange();
+        if matches!((&current.exchange, &reply), (Exchange::Download { .. }, Reply::Unreadable(_)))
+        {
+            // The rest of the answer may follow, and would be taken for that to the next command.
+            self.outbox.abort("the old server's answer to a download cannot be read");
+        }
         // A caller that is gone takes no answer; that is all right.
         match (current.exchange, reply) {
             (Exchange::List(answer), Reply::List(entries)) => drop(answer.send(Ok(entries))),
@@ -237,9 +247,9 @@ impl V1 {
             (Exchange::Download { answer, .. }, Reply::Error(message)) => {
                 drop(answer.send(Err(refused(ErrorCode::NotFound, &message))));
             }
-            (Exchange::List(answer), _) => drop(answer.send(Err(strange()))),
-            (Exchange::Upload { answer, .. }, _) => drop(answer.send(Err(strange()))),
-            (Exchange::Download { answer, .. }, _) => drop(answer.send(Err(strange()))),
+            (Exchange::List(answer), _) => drop(answer.send(Err(strange))),
+            (Exchange::Upload { answer, .. }, _) => drop(answer.send(Err(strange))),
+            (Exchange::Download { answer, .. }, _) => drop(answer.send(Err(strange))),
         }
     }
 
