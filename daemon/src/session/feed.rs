@@ -114,6 +114,10 @@ impl Feed {
                 }
                 ring.received = seq;
                 ring.newest = ring.newest.max(seq);
+            } else if matches!(ring.whose, Some(Whose::Repository(_))) {
+                // Here the place of each event follows from the first one's.
+                tracing::warn!("an event without a place in the history was passed over");
+                return;
             }
             ring.events.push_back((event, bytes));
             ring.bytes += bytes;
@@ -138,9 +142,16 @@ impl Feed {
         Cursor { whose: ring.whose.clone(), seq, notices: ring.pushed() }
     }
 
-    /// Every notice of an old server that is still here.
-    pub(crate) fn notices(&self) -> Vec<Event> {
-        self.ring().events.iter().map(|(event, _)| event.clone()).collect()
+    /// The latest notices of an old server that are still here, at most so many.
+    pub(crate) fn notices(&self, limit: usize) -> Vec<Event> {
+        let ring = self.ring();
+        let passed = ring.events.len().saturating_sub(limit);
+        ring.events.iter().skip(passed).map(|(event, _)| event.clone()).collect()
+    }
+
+    /// Whether these are still the events that a cursor stands in.
+    pub(crate) fn has(&self, cursor: &Cursor) -> bool {
+        self.ring().whose == cursor.whose
     }
 
     /// The next event after a cursor.

@@ -82,12 +82,14 @@ impl Follower {
     async fn fetch(&mut self, since: Seq) -> Result<(), Refusal> {
         let peer = self.session.peer_unbounded().await?;
         match peer.events(since, MAX_PAGE).await {
+            // Answered after the session had gone elsewhere: the next look says so.
+            Ok(_) if !self.session.feed().has(&self.cursor) => Ok(()),
             Ok(reply) => {
-                if reply.events.is_empty() {
+                self.page.extend(reply.events.into_iter().filter(|event| event.seq > Some(since)));
+                if self.page.is_empty() {
                     let message = format!("the server does not give its events after {since}");
                     return Err(Refusal::new(ErrorCode::Internal, message));
                 }
-                self.page.extend(reply.events.into_iter().filter(|event| event.seq > Some(since)));
                 Ok(())
             }
             // Cut again while it was asked: the next look waits for the session.

@@ -41,3 +41,59 @@ async fn an_old_servers_answer_that_cannot_be_read_ends_its_command() {
         assert!(refusal.message.contains("the old server broke the protocol"), "{refusal}");
     }
 }
+
+#[tokio::test]
+async fn an_old_servers_latest_notices_are_its_events() {
+    let server = Server::start().await;
+    let daemon = daemon();
+    daemon.connect(&server);
+    let conn = old_server(&server).await;
+    let mut follower = daemon.session.follow(Some(Seq(0)));
+    for number in 1..=30 {
+        conn.say(v1::Reply::NewUpload(number.to_string()).encode());
+    }
+    for _ in 1..=30 {
+        follower.next().await.unwrap();
+    }
+    let peer = daemon.session.peer().await.unwrap();
+    let events = peer.events(Seq(0), 20).await.unwrap().events;
+    let told: Vec<_> = events.iter().filter_map(|event| event.message.clone()).collect();
+    assert_eq!((told.len(), told[0].as_str(), told[19].as_str()), (20, "11", "30"));
+}
+
+#[tokio::test]
+async fn a_page_that_leads_nowhere_is_not_asked_for_again() {
+    let server = Server::start().await;
+    let daemon = daemon();
+    daemon.connect(&server);
+    let mut conn = server.accept_v2().await;
+    conn.greet(Seq(9)).await;
+    let mut follower = daemon.session.follow(Some(Seq(3)));
+    let following = tokio::spawn(async move { follower.next().await });
+    let ask = conn.request().await;
+    let page = EventsReply { events: vec![event(Some(2)), event(None)], next: Some(Seq(3)) };
+    conn.say(encode_success(ask.id, &page));
+    tokio::select! {
+        outcome = following => assert_eq!(outcome.unwrap().unwrap_err().code, ErrorCode::Internal),
+        again = conn.request() => panic!("asked again: {again:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_event_without_a_place_is_passed_over() {
+    let server = Server::start().await;
+    let daemon = daemon();
+    daemon.connect(&server);
+    let mut conn = server.accept_v2().await;
+    conn.greet(Seq(0)).await;
+    daemon.state(SessionState::Connected).await;
+    let mut follower = daemon.session.follow(Some(Seq(0)));
+    for seq in [Some(1), None, Some(2), Some(3)] {
+        conn.say(ServerMessage::Event(Box::new(event(seq))).encode());
+    }
+    let mut status = daemon.session.status();
+    status.wait_for(|status| status.seq == Some(Seq(3))).await.unwrap();
+    for seq in 1..=3 {
+        assert_eq!(follower.next().await.unwrap().seq, Some(Seq(seq)));
+    }
+}

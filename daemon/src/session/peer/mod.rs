@@ -121,14 +121,13 @@ impl Peer {
         Ok(all)
     }
 
-    /// A page of past events, oldest first. Of an old server: what it told since the daemon's start.
+    /// A page of past events, oldest first. Of an old server: the latest that it told.
     ///
     /// # Errors
     /// As [`Peer::list`].
     pub async fn events(&self, since: Seq, limit: u32) -> Result<EventsReply, Refusal> {
         if self.dialect() == Dialect::V1 {
-            let mut events = self.session.feed().notices();
-            events.truncate(limit as usize);
+            let events = self.session.feed().notices(limit as usize);
             return Ok(EventsReply { events, next: None });
         }
         let act = "read the events";
