@@ -161,12 +161,13 @@ impl Keeper {
         }
     }
 
-    /// Dials and greets. Where what was remembered is not true any more it is forgotten, and the
-    /// server greeted once more without it.
+    /// Dials and greets. Where what was remembered is not true any more the server is greeted once
+    /// more without it; where another repository is there, with what is remembered of that.
     async fn establish(&mut self, address: &Address, user: &PersonName) -> Result<Up, Failure> {
         let key = address.to_string();
         let program = self.settings.program.clone();
         let time_out = self.settings.connect_timeout;
+        let mut moved = false;
         loop {
             let Dialed { outbox, mut inbox, dialect } =
                 dial::dial(address, &program, time_out).await?;
@@ -178,20 +179,28 @@ impl Keeper {
                 return Ok(Up { outbox, inbox, dialog: Dialog::V1(Arc::new(v1)) });
             }
             let known = self.seen.as_ref().and_then(|seen| seen.at(&key));
-            let since = known.as_ref().map(|(_, seq)| *seq);
+            let mut since = known.as_ref().map(|(_, seq)| *seq);
             let greeted = greet::greet(&outbox, &mut inbox, user, &program, since, time_out).await;
             let reply = match greeted {
                 Err(failure) if failure.refusal.code == ErrorCode::Ahead && known.is_some() => {
                     tracing::warn!(server = %address, "{}; it is followed from its newest event on", failure.refusal);
-                    self.forget(&key);
+                    if let Some(seen) = &mut self.seen {
+                        seen.forget(&key);
+                    }
                     continue;
                 }
                 greeted => greeted?,
             };
             if known.is_some_and(|(repository, _)| repository != reply.repository) {
                 tracing::warn!(server = %address, repository = %reply.repository, "another repository is there now");
-                self.forget(&key);
-                continue;
+                if let Some(seen) = &mut self.seen {
+                    seen.leads_to(&key, &reply.repository);
+                }
+                // One that names another each time is taken at its last word.
+                if !std::mem::replace(&mut moved, true) {
+                    continue;
+                }
+                since = None;
             }
             let received = since.unwrap_or(reply.seq);
             let whose = Whose::Repository(reply.repository.clone());
@@ -235,12 +244,6 @@ impl Keeper {
         let repository = self.session.0.status.borrow().repository.clone();
         if let (Some(seen), Some(repository)) = (&mut self.seen, repository) {
             seen.saw(&address.to_string(), &repository, self.session.feed().received());
-        }
-    }
-
-    fn forget(&mut self, key: &str) {
-        if let Some(seen) = &mut self.seen {
-            seen.forget(key);
         }
     }
 
@@ -315,7 +318,9 @@ fn describe(status: &mut SessionStatus, dialog: Option<&Dialog>) {
                 status.repository = Some(v2.greeting.repository.clone());
                 status.seq = None;
             }
-            status.seq = status.seq.or(Some(v2.greeting.seq));
+            // Never beyond the newest: the server may have been restored from a backup.
+            let newest = v2.greeting.seq;
+            status.seq = Some(status.seq.map_or(newest, |seq| seq.min(newest)));
         }
         Some(Dialog::V1(_)) => {
             status.dialect = Some(Dialect::V1.word().to_owned());

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// The version of the file that this build writes and reads.
 const VERSION: u32 = 1;
 
+/// Repositories that are remembered though no address leads to them: a person comes back to a few.
+const UNREACHED: usize = 16;
+
 /// What is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Contents {
@@ -76,11 +79,30 @@ impl Seen {
         }
     }
 
-    /// This address leads to another repository than before, or to an older state of it.
+    /// This address leads to this repository now; what was seen of the one before stays.
+    pub(crate) fn leads_to(&mut self, server: &str, repository: &RepositoryId) {
+        self.contents.servers.insert(server.to_owned(), repository.clone());
+        self.dirty = true;
+        self.bound();
+    }
+
+    /// The repository at this address is in an older state than was seen.
     pub(crate) fn forget(&mut self, server: &str) {
         if let Some(repository) = self.contents.servers.remove(server) {
             self.contents.seen.remove(&repository);
             self.dirty = true;
+        }
+    }
+
+    /// Forgets repositories that no address leads to any more, where they are too many: a server
+    /// that names another each time would fill the file.
+    fn bound(&mut self) {
+        let Contents { seen, servers, .. } = &mut self.contents;
+        while seen.len() > servers.len() + UNREACHED {
+            let unreached =
+                |repository: &&RepositoryId| !servers.values().any(|id| id == *repository);
+            let Some(one) = seen.keys().find(unreached).cloned() else { return };
+            seen.remove(&one);
         }
     }
 
@@ -148,6 +170,12 @@ mod tests {
         assert_eq!((seen.at("ws://a/"), notice), (Some((repository, Seq(7))), None));
         seen.forget("ws://a/");
         assert_eq!(seen.at("ws://a/"), None);
+        for number in 0..1000 {
+            let repository = RepositoryId(number.to_string());
+            seen.leads_to("ws://a/", &repository);
+            seen.saw("ws://a/", &repository, Seq(7));
+        }
+        assert!(seen.contents.seen.len() <= UNREACHED + 2, "{}", seen.contents.seen.len());
 
         for (number, text) in ["{", "{\"v\":2}"].iter().enumerate() {
             fs::write(&path, text).unwrap();

@@ -62,6 +62,26 @@ async fn an_old_servers_latest_notices_are_its_events() {
 }
 
 #[tokio::test]
+async fn the_newest_event_is_an_older_one_after_a_restore_from_a_backup() {
+    let server = Server::start().await;
+    let daemon = daemon();
+    daemon.connect(&server);
+    let mut conn = server.accept_v2().await;
+    conn.greet(Seq(100)).await;
+    let mut status = daemon.session.status();
+    status.wait_for(|status| status.seq == Some(Seq(100))).await.unwrap();
+    drop(conn);
+    let mut conn = server.accept_v2().await;
+    let auth = conn.request().await;
+    let refusal = Refusal::new(ErrorCode::Ahead, "there is no event 100");
+    conn.say(ServerMessage::Error { id: Some(auth.id), refusal }.encode());
+    let mut conn = server.accept_v2().await;
+    conn.greet(Seq(50)).await;
+    status.wait_for(|status| status.state == SessionState::Connected).await.unwrap();
+    assert_eq!(status.borrow().seq, Some(Seq(50)));
+}
+
+#[tokio::test]
 async fn a_page_that_leads_nowhere_is_not_asked_for_again() {
     let server = Server::start().await;
     let daemon = daemon();
@@ -95,5 +115,33 @@ async fn an_event_without_a_place_is_passed_over() {
     status.wait_for(|status| status.seq == Some(Seq(3))).await.unwrap();
     for seq in 1..=3 {
         assert_eq!(follower.next().await.unwrap().seq, Some(Seq(seq)));
+    }
+}
+
+#[tokio::test]
+async fn each_repository_has_its_own_last_event() {
+    let server = Server::start().await;
+    let daemon = daemon();
+    daemon.connect(&server);
+    let mut status = daemon.session.status();
+    // One address leads to two repositories in turn: a name that two networks understand.
+    let greetings = [("home", 5, [None].as_slice()), ("lab", 7, &[Some(5), None])];
+    let back = [("home", 6, [Some(7), Some(5)].as_slice()), ("lab", 8, &[Some(6), Some(7)])];
+    for (repository, newest, asked) in greetings.into_iter().chain(back) {
+        let mut conns = Vec::new();
+        for since in asked {
+            let mut conn = server.accept_v2().await;
+            conn.repository = repository.to_owned();
+            assert_eq!(conn.greet(Seq(newest)).await.events_since, since.map(Seq), "{repository}");
+            conns.push(conn);
+        }
+        let missed = ServerMessage::Event(Box::new(event(Some(newest))));
+        conns.last().unwrap().say(missed.encode());
+        let there = |status: &SessionStatus| {
+            status.repository.as_ref().is_some_and(|id| id.0 == repository)
+                && status.seq == Some(Seq(newest))
+        };
+        status.wait_for(there).await.unwrap();
+        // All are cut.
     }
 }
