@@ -105,12 +105,16 @@ impl<'a> Replies<'a> {
     /// is made when the one before it has left, so that nothing is queued here. Cancel-safe: what
     /// was begun is completed by the next call.
     pub(super) async fn send(&mut self, reply: &Reply) -> Result<(), NotHeard> {
-        self.write(reply).await.map_err(|_| NotHeard)
+        let frame = encode(reply).map_err(|_| NotHeard)?;
+        self.write_frame(frame).await.map_err(|_| NotHeard)
     }
 
     /// As [`Replies::send`], for what is no reply (the greeting).
     pub(super) async fn write<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let frame = frame::encode(value).map_err(io::Error::other)?;
+        self.write_frame(frame::encode(value).map_err(io::Error::other)?).await
+    }
+
+    async fn write_frame(&mut self, frame: Vec<u8>) -> io::Result<()> {
         self.flush().await?;
         (self.frame, self.sent) = (frame, 0);
         self.flush().await
@@ -125,5 +129,45 @@ impl<'a> Replies<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// The frame of a reply; of an outcome that no frame holds (names without end, of a server that
+/// means ill) the refusal that says so. An item has no such stand-in: more would follow it.
+fn encode(reply: &Reply) -> Result<Vec<u8>, FrameError> {
+    match frame::encode(reply) {
+        Err(error) if matches!(reply, Reply::Done(_)) => {
+            let message = format!("the server's answer cannot be handed on: {error}");
+            frame::encode(&Reply::Refused(Refusal::new(ErrorCode::Internal, message)))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a reply to a program cannot be sent, and its request is given up");
+            Err(error)
+        }
+        frame => frame,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgrepo_proto::control::{MAX_FRAME_BYTES, Outcome};
+    use imgrepo_proto::{ImageId, ImageRecord};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_long_is_a_refusal() {
+        let endless = "x".repeat(MAX_FRAME_BYTES as usize);
+        let record = ImageRecord::bare(ImageId(1), endless, "ana");
+        let reply = Reply::Done(Box::new(Outcome::Image(record)));
+        let mut decoder = Decoder::new();
+        let frame = encode(&reply).unwrap();
+        let space = decoder.space();
+        space[..frame.len()].copy_from_slice(&frame);
+        decoder.filled(frame.len());
+        match decoder.next::<Reply>().unwrap() {
+            Some(Reply::Refused(refusal)) => assert_eq!(refusal.code, ErrorCode::Internal),
+            other => panic!("{other:?}"),
+        }
     }
 }
