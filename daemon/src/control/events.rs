@@ -1,8 +1,8 @@
 //! `Events`: the history, then what happens.
 
-use imgrepo_proto::Seq;
 use imgrepo_proto::control::{Outcome, Reply};
 use imgrepo_proto::limits::MAX_PAGE;
+use imgrepo_proto::{ErrorCode, Refusal, Seq};
 
 use super::Context;
 use super::connection::Answer;
@@ -34,6 +34,10 @@ pub(super) async fn events(
         let page = peer.events(from, MAX_PAGE).await?;
         for event in page.events {
             replies.send(&Reply::Event(Box::new(event))).await?;
+        }
+        if page.next.is_some_and(|next| next <= from) {
+            let message = format!("the server does not give its events after {from}");
+            return Err(Refusal::new(ErrorCode::Internal, message));
         }
         since = page.next;
     }
