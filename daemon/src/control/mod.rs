@@ -165,6 +165,8 @@ async fn accept(
     loop {
         // Dropping any branch is safe: a permit goes back, `accept` and `join_next` lose nothing.
         let permit = tokio::select! {
+            // What has ended goes first: left to chance, ever more of it would wait to be joined.
+            biased;
             () = end.cancelled() => break,
             Some(_) = connections.join_next() => continue,
             permit = permits.clone().acquire_owned() => permit,
