@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
+use imgrepo_proto::ImageRecord;
 use imgrepo_proto::control::reply::{Info, Size};
 use imgrepo_proto::control::request::Content;
 use imgrepo_proto::control::{Outcome, Reply, Request};
@@ -92,6 +93,24 @@ fn an_interrupted_download_leaves_nothing_behind() {
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(document["results"][1]["error"]["code"], "cancelled");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn sizes_without_bounds_are_only_numbers() {
+    let stub = Stub::new(|request, _| {
+        let huge = ImageRecord { size: Some(u64::MAX), ..image(1, "beach.jpg") };
+        let info = Info { size: u64::MAX, name: "b".into(), hash: None, media_type: None };
+        let size = Reply::Size(Size { image: huge.id, info });
+        match request {
+            Request::Download { .. } => {
+                let done = Reply::Done(Box::new(Outcome::Image(huge)));
+                vec![Say::Item(size), Say::Item(done)]
+            }
+            _ => done(Outcome::Image(huge)),
+        }
+    });
+    let (code, _, err) = end(start(stub.imgctl(&["download", "1", "2", "-o", "."])));
+    assert_eq!((code, err.contains("panicked")), (Some(0), false), "{err}");
 }
 
 #[test]

@@ -66,7 +66,9 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Download) -> Result<(), Fa
         jobs.push(Job { asked, found });
     }
     drop(daemon);
-    let bytes = jobs.iter().filter_map(|job| job.found.as_ref().ok()?.0.size).sum();
+    let sizes = jobs.iter().filter_map(|job| job.found.as_ref().ok()?.0.size);
+    // A server may say any size.
+    let bytes = sizes.fold(0, u64::saturating_add);
     let bar = Bar::new(context, jobs.len(), bytes);
     let mut results = Results::new(context);
     let (force, tracks, owner) = (args.force, Arc::clone(&bar), Arc::clone(context));
