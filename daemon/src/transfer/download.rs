@@ -34,7 +34,7 @@ pub async fn download(
 ) -> Result<ImageRecord, Refusal> {
     // A name may come to mean another image; from here on it is this one.
     let record = session.peer().await?.info(target).await?.image;
-    let mut machine = Machine::new();
+    let mut machine = Machine::new(record.hash);
     let mut call = None;
     loop {
         match machine.action() {

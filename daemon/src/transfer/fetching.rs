@@ -27,6 +27,8 @@ pub(super) enum Action {
 /// One download.
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
+    /// The hash in the image's record.
+    known: Option<BlobHash>,
     /// What is fetched, once known; after that it may not become something else.
     pinned: Option<Info>,
     /// Bytes that the sink has.
@@ -37,9 +39,10 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Of a content whose hash is known already, or not.
-    pub(super) fn new() -> Self {
+    /// Of a content whose hash the image's record told, or did not.
+    pub(super) fn new(known: Option<BlobHash>) -> Self {
         Machine {
+            known,
             pinned: None,
             taken: 0,
             hasher: blake3::Hasher::new(),
@@ -121,7 +124,7 @@ impl Machine {
         }
         let ours = BlobHash(*self.hasher.finalize().as_bytes());
         let differs = |theirs: Option<BlobHash>| theirs.is_some_and(|theirs| theirs != ours);
-        match differs(pinned.hash) || differs(hash) {
+        match differs(self.known) || differs(pinned.hash) || differs(hash) {
             true => self.fail(
                 ErrorCode::WrongHash,
                 "the bytes that came are not the ones that were announced: their hash is another",
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn a_content_goes_on_after_a_cut_and_is_checked_as_a_whole() {
         let content = b"0123456789";
-        let mut machine = Machine::new();
+        let mut machine = Machine::new(None);
         machine.asked();
         assert!(machine.size(&info(content)));
         assert!(machine.data(0, &content[..4]));
@@ -186,10 +189,25 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_is_what_the_record_promised() {
+        let content = b"0123456789";
+        let outcome = |known| {
+            let mut machine = Machine::new(known);
+            machine.asked();
+            machine.size(&info(content));
+            machine.data(0, content);
+            machine.done(info(content).hash);
+            code(&machine)
+        };
+        assert_eq!(outcome(info(content).hash), None);
+        assert_eq!(outcome(info(b"another").hash), Some(ErrorCode::WrongHash));
+    }
+
+    #[test]
     fn what_is_not_due_ends_it() {
         let content = b"0123456789";
         let begun = || {
-            let mut machine = Machine::new();
+            let mut machine = Machine::new(None);
             machine.size(&info(content));
             machine.data(0, b"0123");
             machine
