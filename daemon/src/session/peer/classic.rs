@@ -40,28 +40,27 @@ pub(crate) fn is_served(entries: &[Entry], image: &ImageRecord) -> bool {
 /// A page of an old server's list.
 pub(crate) fn page(entries: &[Entry], list: &List) -> Result<ListReply, Refusal> {
     let keep = keep(&list.filter)?;
-    let mut images: Vec<ImageRecord> = entries
-        .iter()
-        .enumerate()
-        .filter(|(_, entry)| keep(entry))
-        .map(|(at, entry)| record(at, entry))
-        .collect();
-    let total = images.len() as u64;
+    // Places alone, and records of this page's only: a list has no bound but its message's.
+    let kept = entries.iter().enumerate().filter(|(_, entry)| keep(entry));
+    let mut places: Vec<usize> = kept.map(|(at, _)| at).collect();
+    let total = places.len() as u64;
     if list.sort == Sort::Newest {
-        images.reverse();
+        places.reverse();
     }
     if let Some(cursor) = &list.cursor {
         let last: u64 = cursor.parse().map_err(|_| {
             Refusal::new(ErrorCode::BadRequest, "the cursor is not one of this list")
         })?;
-        images.retain(|image| match list.sort {
-            Sort::Newest => image.id.0 < last,
-            Sort::Oldest => image.id.0 > last,
+        // An image's number is its place and one.
+        places.retain(|at| match list.sort {
+            Sort::Newest => (*at as u64) + 1 < last,
+            Sort::Oldest => (*at as u64) + 1 > last,
         });
     }
     let limit = list.page_size() as usize;
-    let more = images.len() > limit;
-    images.truncate(limit);
+    let more = places.len() > limit;
+    let page = places.iter().take(limit).filter_map(|at| Some(record(*at, entries.get(*at)?)));
+    let images: Vec<ImageRecord> = page.collect();
     let next = images.last().filter(|_| more).map(|image| image.id.to_string());
     Ok(ListReply { images, next, total: Some(total) })
 }
