@@ -6,6 +6,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use imgrepo_proto::{ErrorCode, Refusal};
@@ -20,6 +21,11 @@ const WRONG_USAGE: u8 = 2;
 
 /// Threads that wait for the disk at once: what keeps a disk busy with fsyncs, and readers beside.
 const BLOCKING_THREADS: usize = 64;
+
+/// How long the end waits for calls of the system that nobody needs any more: a name that is looked
+/// up at a silent DNS server takes half a minute, a file on a disk that is away for ever. All that
+/// has to reach the disk was waited for before.
+const LEFT_OVER: Duration = Duration::from_secs(1);
 
 /// Keeps this person's session to a repository of images, or is the repository's server.
 ///
@@ -102,7 +108,7 @@ fn run(flags: &Flags) -> Result<(), Refusal> {
             Refusal::new(ErrorCode::Internal, format!("cannot start the runtime: {error}"))
         })?;
     let farewells = runtime.block_on(until_told(flags, paths))?;
-    drop(runtime);
+    runtime.shutdown_timeout(LEFT_OVER);
     // Now whoever asked for the end may start another.
     drop(farewells);
     Ok(())
