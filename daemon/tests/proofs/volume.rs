@@ -19,15 +19,16 @@ for volume in volumes: fcntl.ioctl(volume, 0x8004587d, struct.pack('I', 2))
 /// Room for all pictures of a run; the file is sparse.
 const VOLUME_BYTES: u64 = 4 << 30;
 
-/// One mounted file system.
+/// One mounted file system. Its loop device is attached once for all mounts: `mount -o loop` detaches
+/// at each unmount, a little later than it says, and the next mount may find the device on its way out.
 pub(crate) struct Volume {
-    image: PathBuf,
+    device: PathBuf,
     pub(crate) mounted_at: PathBuf,
     is_mounted: bool,
 }
 
-/// Runs a program of the system to its end.
-fn run(program: &str, arguments: &[&Path]) -> Result<(), String> {
+/// Runs a program of the system to its end; what it printed.
+fn run(program: &str, arguments: &[&Path]) -> Result<String, String> {
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new(program)
         .args(arguments)
@@ -35,7 +36,7 @@ fn run(program: &str, arguments: &[&Path]) -> Result<(), String> {
         .output()
         .map_err(|error| format!("cannot run {program}: {error}"))?;
     match output.status.success() {
-        true => Ok(()),
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         false => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }
@@ -52,13 +53,14 @@ impl Volume {
         let file = std::fs::File::create(&image).map_err(|error| error.to_string())?;
         file.set_len(VOLUME_BYTES).map_err(|error| error.to_string())?;
         run("mkfs.ext4", &[Path::new("-qF"), &image])?;
-        let mut volume = Volume { image, mounted_at, is_mounted: false };
+        let device = run("losetup", &[Path::new("--find"), Path::new("--show"), &image])?.into();
+        let mut volume = Volume { device, mounted_at, is_mounted: false };
         volume.mount()?;
         Ok(volume)
     }
 
     pub(crate) fn mount(&mut self) -> Result<(), String> {
-        run("mount", &[Path::new("-o"), Path::new("loop"), &self.image, &self.mounted_at])?;
+        run("mount", &[&self.device, &self.mounted_at])?;
         self.is_mounted = true;
         Ok(())
     }
@@ -75,6 +77,7 @@ impl Drop for Volume {
         if self.is_mounted {
             let _ = self.unmount();
         }
+        let _ = run("losetup", &[Path::new("--detach"), &self.device]);
     }
 }
 
