@@ -3,6 +3,7 @@
 //! The keeper calls it. It says which dialect the server chose, and which faults would come again;
 //! what is said over the link is no business of its own.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use imgrepo_proto::limits::V1_MAX_IMAGE_BYTES;
@@ -108,10 +109,16 @@ async fn connect(url: &ServerUrl, program: &Program, dialect: Dialect) -> Result
         headers.insert("user-agent", agent);
     }
     let settings = settings(dialect);
+    let twin = socket2::SockRef::from(&stream).try_clone().ok();
     let (stream, activity) = Watched::new(stream);
-    let (socket, _response) = client_async_with_config(request, stream, Some(settings.websocket()))
-        .await
-        .map_err(fault)?;
+    let upgrade = client_async_with_config(request, stream, Some(settings.websocket())).await;
+    let (socket, _response) = upgrade.map_err(|error| {
+        let fault = fault(error);
+        if let (Fault::NoSubprotocol, Some(twin)) = (&fault, twin) {
+            take_leave(twin);
+        }
+        fault
+    })?;
     let (outbox, inbox) = link::open(socket, activity, settings);
     Ok(Dialed { outbox, inbox, dialect })
 }
@@ -129,6 +136,15 @@ fn settings(dialect: Dialect) -> LinkSettings {
             }
         }
     }
+}
+
+/// Ends in order the session that an old server has opened by then. The library drops it without
+/// a word, and the old server reports each such end as a fault of its own.
+fn take_leave(mut socket: socket2::Socket) {
+    /// A close with the code 1000, masked with zeros.
+    const CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+    // A courtesy: where it cannot be sent, the connection just ends.
+    let _ = socket.write_all(&CLOSE);
 }
 
 fn fault(error: Error) -> Fault {

@@ -38,9 +38,12 @@ impl Server {
         self.accept(true).await.expect("the client goes on in v2")
     }
 
-    /// An old server: the client asks for v2, gets no word of it, and comes once more without.
+    /// An old server: the client asks for v2, gets no word of it, takes its leave, and comes once
+    /// more without.
     pub(crate) async fn accept_v1_twice(&self) -> Conn {
-        drop(self.accept(false).await);
+        let mut first = self.accept(false).await.expect("the client asks for v2");
+        let end = first.inbox.next().await.expect_err("it does not say a word");
+        assert_eq!(end.kind, EndKind::Closed(1000));
         self.accept(false).await.expect("the client comes back")
     }
 
