@@ -105,7 +105,8 @@ impl Keeper {
         loop {
             match &input {
                 Input::Failed(failure) if told.as_ref() != Some(&failure.refusal) => {
-                    tracing::info!(permanent = failure.permanent, "{}", failure.refusal);
+                    let next = if failure.permanent { "not tried" } else { "tried" };
+                    tracing::info!("{}; it is {next} again", failure.refusal);
                     told = Some(failure.refusal.clone());
                 }
                 Input::Greeted => {
