@@ -18,7 +18,7 @@ if ! command -v cargo >/dev/null; then
 else
     have=$(cargo --version 2>/dev/null | awk '{print $2}')
     if [ "$(printf '%s\n%s\n' "$wanted" "${have:-0}" | sort -V | head -n 1)" != "$wanted" ]; then
-        if command -v rustup >/dev/null; then fix="rustup update stable"; else fix=$rustup_fix; fi
+        if command -v rustup >/dev/null; then fix="rustup update stable && rustup default stable"; else fix=$rustup_fix; fi
         miss "Rust $wanted" "this is ${have:-unknown}" "$fix"
     fi
 fi
