@@ -2,7 +2,7 @@
 //!
 //! A Unix domain socket `control.sock` in the runtime directory, or under `IMGREPO_HOME`; where
 //! that path is longer than the system takes, or there is no runtime directory, a short one in a
-//! directory of the temporary directory that belongs to this user alone. On Windows a named pipe.
+//! directory of the temporary directory that belongs to this user alone, one for each home. On Windows a named pipe.
 //! The daemon creates and listens, programs connect; both check that nobody else can be there.
 
 use std::ffi::OsString;
@@ -43,14 +43,23 @@ pub fn from_env(var: impl Fn(&str) -> Option<OsString>) -> Endpoint {
             if fits(&directory) && cfg!(unix) {
                 return Endpoint { directory, file: SOCKET.to_owned() };
             }
-            let hash = fnv(directory.as_os_str().as_encoded_bytes());
-            Endpoint { directory: temporary(), file: format!("{hash:016x}.sock") }
+            Endpoint { directory: temporary(), file: short_name(&directory) }
         }
         (None, Some(runtime)) if fits(&runtime.join("imgrepo")) => {
             Endpoint { directory: runtime.join("imgrepo"), file: SOCKET.to_owned() }
         }
-        _ => Endpoint { directory: temporary(), file: SOCKET.to_owned() },
+        // A daemon for each home of a user there too.
+        _ => {
+            let home = path("HOME").filter(|home| home.is_absolute());
+            let file = home.map_or_else(|| SOCKET.to_owned(), |home| short_name(&home));
+            Endpoint { directory: temporary(), file }
+        }
     }
+}
+
+/// A file's name for what this directory's socket would be.
+fn short_name(directory: &Path) -> String {
+    format!("{:016x}.sock", fnv(directory.as_os_str().as_encoded_bytes()))
 }
 
 impl Endpoint {
@@ -180,6 +189,9 @@ mod tests {
         assert_eq!(endpoint(&[]), Path::new("/tmp").join(&own));
         assert_eq!(endpoint(&[("XDG_RUNTIME_DIR", "run")]), Path::new("/tmp").join(&own));
         assert_eq!(endpoint(&[("TMPDIR", "/var/t")]), Path::new("/var/t").join(&own));
+        let of_home = |home| endpoint(&[("HOME", home)]);
+        assert!(of_home("/home/ana").starts_with(format!("/tmp/imgrepo-{}", user())));
+        assert_ne!(of_home("/home/ana"), of_home("/home/bruno"));
     }
 
     #[test]
