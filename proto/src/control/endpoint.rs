@@ -2,8 +2,8 @@
 //!
 //! A Unix domain socket `control.sock` in the runtime directory, or under `IMGREPO_HOME`; where
 //! that path is longer than the system takes, or there is no runtime directory, a short one in a
-//! directory of the temporary directory that belongs to this user alone, one for each home. On Windows a named pipe.
-//! The daemon creates and listens, programs connect; both check that nobody else can be there.
+//! directory of the temporary directory that belongs to this user alone, one for each home. On
+//! Windows a named pipe. The daemon creates and listens, programs connect; both check that nobody else can be there.
 
 use std::ffi::OsString;
 use std::io;
