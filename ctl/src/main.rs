@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Err(code) => return ExitCode::from(code),
     };
     let cancel = Arc::new(Cancel::default());
-    let deadline = cli.global.timeout.map(|timeout| Instant::now() + timeout);
+    let deadline = cli.global.timeout.and_then(|limit| Instant::now().checked_add(limit));
     let context = Arc::new(Context::new(cli.global, Arc::clone(&cancel)));
     let out = Arc::clone(&context.out);
     let (turns, next) = mpsc::channel();

@@ -80,6 +80,13 @@ fn the_end_of_the_time_is_9() {
 }
 
 #[test]
+fn a_time_that_never_ends_is_no_limit() {
+    let stub = Stub::new(|_, _| done(Outcome::Nothing));
+    let (code, _, err) = end(start(stub.imgctl(&["--timeout", "1e19", "stop"])));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn an_interrupted_download_leaves_nothing_behind() {
     let (stub, asked) = endless();
     let folder = stub.home.path().join("into");
