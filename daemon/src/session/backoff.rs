@@ -8,7 +8,7 @@ const SHORTEST: Duration = Duration::from_millis(200);
 /// The longest wait: a person does not wait longer for a server that is back.
 const LONGEST: Duration = Duration::from_secs(4);
 
-/// Waits that double from 0.2 s to 4 s.
+/// Waits between 0.2 s and 4 s that about double.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Backoff {
     failures: u32,
@@ -18,10 +18,11 @@ impl Backoff {
     /// The wait after one more failure: between half and all of what the doubling gives, by chance,
     /// so that a server's clients do not come back all at once.
     pub(crate) fn after_failure(&mut self, random: u64) -> Duration {
-        let full = SHORTEST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        // The first one too is by chance: a server that restarts cuts all of them at one moment.
+        let full = SHORTEST.saturating_mul(2 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let half_ms = u64::try_from(full.as_millis() / 2).unwrap_or(u64::MAX);
-        Duration::from_millis(half_ms + random % (half_ms + 1)).max(SHORTEST)
+        Duration::from_millis(half_ms + random % (half_ms + 1))
     }
 
     /// All is well again.
@@ -50,17 +51,18 @@ mod tests {
                 let mut low = backoff;
                 let least = low.after_failure(0);
                 let most = {
-                    let half = Duration::from_millis(100 * (1 << round.min(16)));
+                    let half = Duration::from_millis(200 * (1 << round.min(16)));
                     let mut high = backoff;
                     high.after_failure(u64::try_from(half.as_millis()).unwrap().min(2000))
                 };
                 assert!(least >= SHORTEST && most <= LONGEST, "{least:?} {most:?}");
+                assert_eq!(most, 2 * least, "by chance, the first one too");
                 assert!(least >= before, "it never shrinks");
                 before = backoff.after_failure(0);
             }
             assert_eq!(before, LONGEST / 2);
             backoff.reset();
         }
-        assert_eq!(backoff.after_failure(u64::MAX), SHORTEST);
+        assert_eq!(backoff.after_failure(0), SHORTEST);
     }
 }
