@@ -20,9 +20,10 @@ use crate::session::{CallError, Dialect, Peer, Session, UploadCall, UploadStep, 
 use super::machine::{Action, Input, Machine, too_large};
 use super::source::Source;
 
-/// Bytes read from the file at once, and so held in memory beyond the link's queue: one reading
-/// ahead of the one that is sent.
-const READ_BYTES: usize = 256 * 1024;
+/// Pieces read from the file at once, and so held in memory beyond the link's queue: one reading
+/// ahead of the one that is sent. Of the largest pieces they are 256 KiB. Not bytes: a server that
+/// takes a few at a time would make a piece of each, at a hundred times its memory.
+const READ_PIECES: usize = 4;
 
 /// What an upload is called and how it treats what was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -357,9 +358,26 @@ impl Reader {
     }
 
     fn read(&mut self, offset: u64) {
-        let bytes = READ_BYTES.max(self.piece_bytes);
+        let bytes = READ_PIECES.saturating_mul(self.piece_bytes);
         let (source, piece_bytes) = (self.source.clone(), self.piece_bytes);
         let read = async move { source.pieces(offset, bytes, piece_bytes).await };
         self.reading = Some((offset, tokio::spawn(read)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_pieces_are_few_in_memory() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [7; 1000]).unwrap();
+        let mut reader = Reader::new(Source::open(file.path()).unwrap(), 1);
+        for at in 0..10 {
+            assert_eq!(reader.ready(at).await, Ok(1));
+            assert!(reader.pieces.len() <= 2 * READ_PIECES, "{}", reader.pieces.len());
+            reader.take().unwrap();
+        }
     }
 }
