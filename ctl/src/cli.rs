@@ -108,7 +108,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
-    /// ws://HOST:PORT/, or HOST[:PORT]
+    /// `ws://HOST:PORT/`, or `HOST[:PORT]`
     pub(crate) url: String,
     /// Your name there
     #[arg(long, value_name = "NAME")]

@@ -1,5 +1,5 @@
 //! An upload, decided: what is done next, and what a cut or a refusal means. Pure: the shell
-//! ([`super::upload`]) tells what happened and does what it is told.
+//! ([`super::upload()`]) tells what happened and does what it is told.
 //!
 //! A success is the server's alone. A cut is waited out; a passing fault is tried again later; a
 //! wrong hash once more from the first byte, if the file is still the same.

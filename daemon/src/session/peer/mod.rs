@@ -169,7 +169,7 @@ impl Peer {
     }
 
     /// Offers a content. What comes of it the call says; an old server takes contents only whole
-    /// ([`Peer::turn`]).
+    /// (`Peer::turn`).
     pub async fn upload(&self, upload: Upload) -> UploadCall {
         match &self.dialog {
             Dialog::V2(v2) => UploadCall::begin(v2, upload).await,
