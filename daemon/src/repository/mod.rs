@@ -30,6 +30,7 @@ mod content;
 pub mod durable;
 mod faults;
 mod finding;
+mod gather;
 mod lock;
 mod open;
 pub mod people;

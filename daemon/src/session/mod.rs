@@ -152,20 +152,7 @@ impl Session {
     /// Starts the keeper, offline. Its task ends after [`Session::end`].
     #[must_use]
     pub fn start(settings: Settings) -> (Session, JoinHandle<()>) {
-        let status = SessionStatus {
-            state: SessionState::Offline,
-            url: None,
-            user: PersonName::anon().to_string(),
-            dialect: None,
-            server: None,
-            repository: None,
-            role: None,
-            seq: None,
-            since: Timestamp::now(),
-            retry_at: None,
-            error: None,
-            notice: None,
-        };
+        let status = blank(SessionState::Offline, None, PersonName::anon().to_string());
         let session = Session(Arc::new(Shared {
             wish: Mutex::new((0, Wish::Offline)),
             wished: watch::Sender::new(0),
@@ -190,20 +177,7 @@ impl Session {
         }
         *wish = (wish.0 + 1, wanted);
         self.0.status.send_modify(|status| {
-            *status = SessionStatus {
-                state: SessionState::Connecting,
-                url: Some(address.to_string()),
-                user: user.to_string(),
-                dialect: None,
-                server: None,
-                repository: None,
-                role: None,
-                seq: None,
-                since: Timestamp::now(),
-                retry_at: None,
-                error: None,
-                notice: None,
-            };
+            *status = blank(SessionState::Connecting, Some(address.to_string()), user.to_string());
         });
         self.0.connection.send_replace(Connection::Trying(None));
         self.0.wished.send_replace(wish.0);
@@ -317,6 +291,24 @@ impl Session {
 
     fn wish(&self) -> MutexGuard<'_, (u64, Wish)> {
         self.0.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A status of which no more is known.
+fn blank(state: SessionState, url: Option<String>, user: String) -> SessionStatus {
+    SessionStatus {
+        state,
+        url,
+        user,
+        dialect: None,
+        server: None,
+        repository: None,
+        role: None,
+        seq: None,
+        since: Timestamp::now(),
+        retry_at: None,
+        error: None,
+        notice: None,
     }
 }
 

@@ -2,11 +2,13 @@
 //! Called by `slot`, under its lock; knows neither the table nor the catalog.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use bytes::Bytes;
 use imgrepo_proto::BlobHash;
+
+use crate::repository::gather::write_all;
 
 /// Pieces below this are hashed together: BLAKE3 loses 40 % on updates of 8 KiB, nothing on 64 KiB.
 const HASH_PIECE_BYTES: usize = 64 * 1024;
@@ -113,7 +115,8 @@ impl Body {
             return Err(io::ErrorKind::Other.into());
         };
         hash_all(&mut growing.hasher, pieces);
-        write_all(&mut growing.file, pieces)?;
+        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        write_all(&mut growing.file, &mut slices)?;
         self.growing = Some(growing);
         self.written += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         Ok(())
@@ -147,20 +150,4 @@ fn hash_all(hasher: &mut blake3::Hasher, pieces: &[Bytes]) {
         }
     }
     hasher.update(&small);
-}
-
-/// All pieces in as few writes as the system takes.
-fn write_all(file: &mut File, pieces: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-    let mut rest = &mut slices[..];
-    IoSlice::advance_slices(&mut rest, 0); // leading empty pieces
-    while !rest.is_empty() {
-        match file.write_vectored(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

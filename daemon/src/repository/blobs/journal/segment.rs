@@ -6,7 +6,7 @@
 //! acknowledged.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, IoSlice, Read, Write as _};
+use std::io::{self, BufReader, IoSlice, Read};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use imgrepo_proto::BlobHash;
 
 use crate::repository::blobs::APPENDED_BYTES;
 use crate::repository::durable::{self, SyncPoint};
+use crate::repository::gather::write_all;
 
 const MAGIC: [u8; 4] = *b"imgj";
 const VERSION: u32 = 1;
@@ -82,19 +83,6 @@ impl Growing {
     pub(super) fn cut_back(&mut self) -> io::Result<()> {
         self.file.set_len(self.end)
     }
-}
-
-fn write_all(file: &mut File, mut rest: &mut [IoSlice<'_>]) -> io::Result<()> {
-    IoSlice::advance_slices(&mut rest, 0); // leading empty pieces
-    while !rest.is_empty() {
-        match file.write_vectored(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// The whole contents in a file, up to the first header that is none.
