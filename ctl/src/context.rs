@@ -97,6 +97,15 @@ pub(crate) fn unexpected(outcome: &Outcome) -> Refusal {
         Outcome::Images(_) => "a page",
         Outcome::Purged(_) => "a count",
         Outcome::OutOfReach => "a question for the content",
+        Outcome::Queued(_) => "the number of a queued upload",
+        Outcome::Uploads { .. } => "a page of the queue",
+        Outcome::Changed(_) => "a count of uploads",
+        Outcome::Queue(_) => "the state of the queue",
+        Outcome::Folders(_) => "watched folders",
+        Outcome::File(_) => "the story of a file",
+        Outcome::Have(_) => "the images of contents",
+        Outcome::Rates(_) => "limits",
+        Outcome::Findings(_) => "findings",
     };
     Refusal::new(ErrorCode::Internal, format!("the daemon answered with {what}"))
         .hint("restart the daemon: imgctl stop && imgrepod")

@@ -7,6 +7,7 @@ mod stub;
 
 use std::fs;
 
+use imgrepo_proto::control::queue::{QueueStatus, Rates};
 use imgrepo_proto::control::reply::{
     DaemonStatus, Info, ServerStatus, SessionState, SessionStatus, Size, Status,
 };
@@ -32,6 +33,7 @@ fn status(state: SessionState) -> Status {
             started_at: at("2026-11-23T06:00:00Z"),
             config: "/home/ana/.config/imgrepo/config.toml".into(),
             transfers: 1,
+            autostart: None,
         },
         session: SessionStatus {
             state,
@@ -48,6 +50,10 @@ fn status(state: SessionState) -> Status {
             notice: None,
         },
         server: None,
+        queue: QueueStatus::default(),
+        folders: Vec::new(),
+        transfers: Vec::new(),
+        rates: Rates::default(),
     }
 }
 
@@ -68,15 +74,15 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
         Err(refusal) => refused(refusal),
     };
     match request {
-        Request::Status => done(Outcome::Status(status(SessionState::Connected))),
+        Request::Status => done(Outcome::Status(Box::new(status(SessionState::Connected)))),
         Request::Connect { url, .. } if url == "closed.lan" => {
-            done(Outcome::Status(status(SessionState::Refused)))
+            done(Outcome::Status(Box::new(status(SessionState::Refused))))
         }
         Request::Connect { url, .. } if url == "slow.lan" => {
-            done(Outcome::Status(status(SessionState::Waiting)))
+            done(Outcome::Status(Box::new(status(SessionState::Waiting))))
         }
-        Request::Connect { .. } => done(Outcome::Status(status(SessionState::Connected))),
-        Request::Disconnect => done(Outcome::Status(status(SessionState::Offline))),
+        Request::Connect { .. } => done(Outcome::Status(Box::new(status(SessionState::Connected)))),
+        Request::Disconnect => done(Outcome::Status(Box::new(status(SessionState::Offline)))),
         Request::Stop => done(Outcome::Nothing),
         Request::List(list) if list.filter.state == State::Trashed => {
             let trashed_at = Some("2026-11-23T06:30:00Z".parse().unwrap());
@@ -94,7 +100,7 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
         Request::Rename { image, name } => {
             image_reply(found(image).map(|image| ImageRecord { name: name.clone(), ..image }))
         }
-        Request::Download { image } => match found(image) {
+        Request::Download { image, .. } => match found(image) {
             Ok(image) => content(image, b"every byte of it"),
             Err(refusal) => refused(refusal),
         },
@@ -114,6 +120,13 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
                 _ => done(Outcome::Stored { image, duplicate: false }),
             }
         }
+        Request::Have(_)
+        | Request::Enqueue(_)
+        | Request::Queue(_)
+        | Request::Watch(_)
+        | Request::Wait
+        | Request::Limit { .. }
+        | Request::Examine => panic!("not asked here: {request:?}"),
         Request::Data(_) | Request::End => vec![],
     }
 }
@@ -207,7 +220,10 @@ fn the_status_of_a_server() {
             images: 1200,
             data: "/home/ana/.local/share/imgrepo".into(),
         };
-        done(Outcome::Status(Status { server: Some(server), ..status(SessionState::Refused) }))
+        done(Outcome::Status(Box::new(Status {
+            server: Some(server),
+            ..status(SessionState::Refused)
+        })))
     });
     insta::assert_snapshot!(transcripts(&stub, &[&["status"], &["status", "--json"]]));
 }

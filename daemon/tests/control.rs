@@ -195,7 +195,7 @@ async fn offline_everything_that_needs_a_session_says_so_at_once() {
     for request in [
         Request::List(List::default()),
         Request::Info(ImageRef::Last),
-        Request::Download { image: ImageRef::Last },
+        Request::Download { image: ImageRef::Last, offset: 0 },
         Request::Rename { image: ImageRef::Last, name: "b.jpg".to_owned() },
         Request::Delete(ImageRef::Last),
         Request::Restore(ImageRef::Last),

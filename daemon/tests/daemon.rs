@@ -93,7 +93,7 @@ impl Home {
 
     async fn status(&self, request: Request) -> Status {
         match self.call(request).await.unwrap() {
-            Outcome::Status(status) => status,
+            Outcome::Status(status) => *status,
             other => panic!("{other:?}"),
         }
     }
@@ -108,7 +108,7 @@ impl Home {
     async fn download(&self, image: ImageRef) -> Result<(u64, Vec<u8>), Refusal> {
         self.with(move |client| {
             let (mut size, mut content) = (0, Vec::new());
-            client.call_with(&Request::Download { image }, &mut |reply| {
+            client.call_with(&Request::Download { image, offset: 0 }, &mut |reply| {
                 match reply {
                     Reply::Size(told) => size = told.info.size,
                     Reply::Data(piece) => content.extend(piece),

@@ -4,15 +4,22 @@
 #![allow(clippy::unwrap_used)] // A test fails so.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use imgrepo_proto::control::finding::{Finding, FindingState};
+use imgrepo_proto::control::queue::{
+    Counts, Direction, QueueRequest, QueueStatus, QueuedUpload, Rates, TransferStatus, UploadId,
+    UploadState, Which,
+};
 use imgrepo_proto::control::reply::{
     DaemonStatus, Info, Phase, Progress, ServerStatus, SessionState, SessionStatus, Size, Status,
 };
 use imgrepo_proto::control::request::{Content, Upload};
+use imgrepo_proto::control::watch::{After, FileStory, FolderState, FolderStatus, WatchRequest};
 use imgrepo_proto::control::{Hello, Outcome, Reply, Request, frame};
 use imgrepo_proto::session::command::{Filter, List, Program, Sort};
 use imgrepo_proto::session::event::{Event, EventKind};
-use imgrepo_proto::session::reply::ListReply;
+use imgrepo_proto::session::reply::{HaveReply, ListReply};
 use imgrepo_proto::{
     BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, ImageRef, Refusal, RepositoryId, Seq,
 };
@@ -33,6 +40,29 @@ fn record() -> ImageRecord {
         taken_at: None,
         placeholder: None,
         trashed_at: None,
+    }
+}
+
+fn queued_upload() -> QueuedUpload {
+    QueuedUpload {
+        id: UploadId(7),
+        path: Some("/p/a.jpg".into()),
+        folder: Some("/p".into()),
+        name: "a.jpg".to_owned(),
+        state: UploadState::Waiting,
+        size: 5,
+        done: Some(1),
+        hash: Some(BlobHash([0xab; 32])),
+        image: Some(ImageId(7)),
+        seen_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        queued_at: None,
+        hashed_at: None,
+        sent_at: None,
+        ended_at: None,
+        attempts: 2,
+        retry_at: Some("2026-01-02T03:04:06Z".parse().unwrap()),
+        error: Some(Refusal::new(ErrorCode::Busy, "busy")),
+        moved_to: Some("/done/a.jpg".into()),
     }
 }
 
@@ -81,7 +111,7 @@ fn requests() {
     let filter = Filter { name: Some("*.jpg".to_owned()), ..Filter::default() };
     add("list", Request::List(List { filter, sort: Sort::Newest, limit: Some(50), cursor: None }));
     add("info", Request::Info(ImageRef::Id(ImageId(7))));
-    add("download", Request::Download { image: ImageRef::Last });
+    add("download", Request::Download { image: ImageRef::Last, offset: 0 });
     add("rename", Request::Rename { image: name("a.jpg"), name: "b.jpg".to_owned() });
     add("delete", Request::Delete(name("a.jpg")));
     add("restore", Request::Restore(name("a.jpg")));
@@ -90,6 +120,27 @@ fn requests() {
     add("events", Request::Events { since: Some(Seq(41)), follow: true });
     add("data", Request::Data(b"\0\xffbytes".to_vec()));
     add("end", Request::End);
+    add("enqueue", Request::Enqueue(upload(Content::Path("/p/a.jpg".into()))));
+    let queue = |request| Request::Queue(request);
+    add("queue ls", queue(QueueRequest::Ls { all: true, after: Some(UploadId(7)), limit: 50 }));
+    add("queue retry", queue(QueueRequest::Retry(Which::All)));
+    add("queue cancel", queue(QueueRequest::Cancel(Which::These(vec![UploadId(7)]))));
+    add("queue pause", queue(QueueRequest::Pause));
+    add("queue resume", queue(QueueRequest::Resume));
+    let watch = |request| Request::Watch(request);
+    let path = PathBuf::from("/p");
+    let after = After::Move("/done".into());
+    add("watch add", watch(WatchRequest::Add { path: path.clone(), after }));
+    add("watch rm", watch(WatchRequest::Rm { path: path.clone() }));
+    add("watch ls", watch(WatchRequest::Ls));
+    add("watch pause", watch(WatchRequest::Pause { path: Some(path.clone()) }));
+    add("watch resume", watch(WatchRequest::Resume { path: None }));
+    add("watch rescan", watch(WatchRequest::Rescan { path: None }));
+    add("watch status", watch(WatchRequest::Status { path }));
+    add("wait", Request::Wait);
+    add("have", Request::Have(vec![BlobHash([0xab; 32])]));
+    add("limit", Request::Limit { up: Some(0), down: None });
+    add("examine", Request::Examine);
     insta::assert_snapshot!(lines);
 }
 
@@ -133,6 +184,7 @@ fn replies() {
         started_at: at,
         config: "/c/config.toml".into(),
         transfers: 0,
+        autostart: None,
     };
     let server = ServerStatus {
         listen: "127.0.0.1:8765".to_owned(),
@@ -141,13 +193,66 @@ fn replies() {
         images: 2,
         data: "/d".into(),
     };
-    add("status", done(Outcome::Status(Status { daemon, session, server: Some(server) })));
+    let status = Status {
+        daemon,
+        session,
+        server: Some(server),
+        queue: QueueStatus::default(),
+        folders: Vec::new(),
+        transfers: vec![TransferStatus {
+            name: "a.jpg".to_owned(),
+            direction: Direction::Up,
+            phase: Phase::Sending,
+            done: 1,
+            total: 5,
+            queued: Some(UploadId(7)),
+        }],
+        rates: Rates::default(),
+    };
+    add("status", done(Outcome::Status(Box::new(status))));
     add("image", done(Outcome::Image(record())));
     add("stored", done(Outcome::Stored { image: record(), duplicate: true }));
     let page = ListReply { images: vec![record()], next: Some("c".to_owned()), total: Some(2) };
     add("images", done(Outcome::Images(page)));
     add("purged", done(Outcome::Purged(3)));
     add("out_of_reach", done(Outcome::OutOfReach));
+    add("queued", done(Outcome::Queued(UploadId(7))));
+    let uploads = vec![queued_upload()];
+    add("uploads", done(Outcome::Uploads { uploads, next: Some(UploadId(7)) }));
+    add("changed", done(Outcome::Changed(3)));
+    let counts = Counts { queued: 2, ..Counts::default() };
+    let queue = QueueStatus { counts, bytes_left: 9, paused: true, elsewhere: 1 };
+    add("queue item", Reply::Queue(Box::new(queue.clone())));
+    add("queue", done(Outcome::Queue(queue)));
+    let folder = FolderStatus {
+        path: "/p".into(),
+        after: After::Trash,
+        state: FolderState::Polling,
+        why: Some("why".to_owned()),
+        hint: Some("hint".to_owned()),
+        file_system: Some("nfs".to_owned()),
+        scanned_at: Some(at),
+        counts,
+        problems: vec![queued_upload()],
+    };
+    add("folders", done(Outcome::Folders(vec![folder])));
+    let story = FileStory {
+        path: "/p/a.jpg".into(),
+        folder: Some("/p".into()),
+        upload: Some(queued_upload()),
+        note: Some("note".to_owned()),
+    };
+    add("file", done(Outcome::File(Box::new(story))));
+    let have = HaveReply { have: [(BlobHash([0xab; 32]), vec![ImageId(7)])].into() };
+    add("have", done(Outcome::Have(have)));
+    add("rates", done(Outcome::Rates(Rates { up: Some(1), down: None })));
+    let finding = Finding {
+        check: "clock".to_owned(),
+        state: FindingState::Warning,
+        message: "it is late".to_owned(),
+        hint: Some("set it".to_owned()),
+    };
+    add("findings", done(Outcome::Findings(vec![finding])));
     add("refused", Reply::Refused(Refusal::new(ErrorCode::NotFound, "no `a`").hint("look")));
     insta::assert_snapshot!(lines);
 }

@@ -140,7 +140,7 @@ fn fetch(
         return Err(file::exists(path));
     }
     let mut file = Incoming::create(context, path)?;
-    let request = Request::Download { image: ImageRef::Id(image.id) };
+    let request = Request::Download { image: ImageRef::Id(image.id), offset: 0 };
     let outcome = line.daemon()?.call_with(&request, &mut |reply| {
         match reply {
             Reply::Size(size) => track.known(size.info.size),
@@ -162,7 +162,7 @@ fn to_stdout(context: &Context, args: &cli::Download) -> Result<(), Failure> {
     // A bar and a content on one terminal would be a mess.
     let mut track = (!context.out.terminal()).then(|| Bar::new(context, 1, 0).track(None));
     let mut done = 0;
-    let outcome = context.ask_with(&act, &Request::Download { image }, &mut |reply| {
+    let outcome = context.ask_with(&act, &Request::Download { image, offset: 0 }, &mut |reply| {
         match (reply, &mut track) {
             (Reply::Size(size), Some(track)) => track.known(size.info.size),
             (Reply::Data(bytes), track) => {

@@ -51,7 +51,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
 /// The status in an outcome.
 pub(crate) fn of(act: &str, outcome: Outcome) -> Result<Status, Failure> {
     match outcome {
-        Outcome::Status(status) => Ok(status),
+        Outcome::Status(status) => Ok(*status),
         other => Err(Failure::new(act, unexpected(&other))),
     }
 }
@@ -91,7 +91,7 @@ fn document(context: &Context, status: &Status) -> Result<(), Failure> {
 }
 
 fn lines(context: &Context, status: &Status) -> Vec<String> {
-    let Status { daemon, session, server } = status;
+    let Status { daemon, session, server, .. } = status;
     let mut lines = Vec::new();
     let mut say = |title: &str, text: String| {
         lines.push(format!("{}  {text}", context.out.styled(Style::Bold, &format!("{title:<8}"))));

@@ -41,7 +41,7 @@ pub(super) async fn connect(context: &Context, url: &str, user: Option<&str>) ->
     let now = settled.await.ok().flatten();
     let now = now.unwrap_or_else(|| context.session.status().borrow().clone());
     match now.state {
-        SessionState::Connected => Ok(Outcome::Status(status::status(context).await)),
+        SessionState::Connected => Ok(Outcome::Status(Box::new(status::status(context).await))),
         SessionState::Refused => Err(now.error.unwrap_or_else(|| not_connected(url, None))),
         _ => Err(not_connected(url, now.error)),
     }
@@ -51,7 +51,7 @@ pub(super) async fn disconnect(context: &Context) -> Answer {
     let memory = memory(context)?;
     remember(memory, Remembered { offline: true, ..memory.remembered() }).await?;
     context.session.disconnect().await;
-    Ok(Outcome::Status(status::status(context).await))
+    Ok(Outcome::Status(Box::new(status::status(context).await)))
 }
 
 fn memory(context: &Context) -> Result<&Arc<Memory>, Refusal> {

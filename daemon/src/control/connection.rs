@@ -110,19 +110,26 @@ async fn unless_closed(
 
 async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_>) -> Answer {
     match request {
-        Request::Status => Ok(Outcome::Status(status::status(context).await)),
+        Request::Status => Ok(Outcome::Status(Box::new(status::status(context).await))),
         Request::Connect { url, user } => connect::connect(context, &url, user.as_deref()).await,
         Request::Disconnect => connect::disconnect(context).await,
         Request::Stop => Ok(Outcome::Nothing),
         Request::Upload(upload) => upload::from_path(context, &upload, replies).await,
         Request::List(list) => images::list(context, list).await,
         Request::Info(image) => images::info(context, image).await,
-        Request::Download { image } => download::download(context, image, replies).await,
+        Request::Download { image, .. } => download::download(context, image, replies).await,
         Request::Rename { image, name } => change::rename(context, image, name).await,
         Request::Delete(image) => change::delete(context, image).await,
         Request::Restore(image) => change::restore(context, image).await,
         Request::Purge { image } => change::purge(context, image).await,
         Request::Events { since, follow } => events::events(context, since, follow, replies).await,
+        Request::Have(hashes) => images::have(context, hashes).await,
+        Request::Enqueue(_)
+        | Request::Queue(_)
+        | Request::Watch(_)
+        | Request::Wait
+        | Request::Limit { .. }
+        | Request::Examine => Err(Refusal::new(ErrorCode::Unsupported, "this daemon has no queue")),
         Request::Data(_) | Request::End => Err(Refusal::new(
             ErrorCode::BadRequest,
             "content came, but no upload that it belongs to",

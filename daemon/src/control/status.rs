@@ -1,5 +1,6 @@
 //! `Status`: how the daemon, its session and its server are.
 
+use imgrepo_proto::control::queue::{QueueStatus, Rates};
 use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, SessionStatus, Status};
 use imgrepo_proto::session::command::List;
 
@@ -29,9 +30,14 @@ pub(super) async fn status(context: &Context) -> Status {
             started_at: context.started_at,
             config: context.config.clone(),
             transfers: context.transfers.count(),
+            autostart: None,
         },
         session: session(context),
         server,
+        queue: QueueStatus::default(),
+        folders: Vec::new(),
+        transfers: Vec::new(),
+        rates: Rates::default(),
     }
 }
 

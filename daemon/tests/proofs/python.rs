@@ -243,7 +243,7 @@ fn the_daemon_works_with_an_old_server() {
 
     let mut copy = Vec::new();
     let image = ImageRef::parse("small.bmp").expect("a name");
-    let download = client.call_with(&Request::Download { image }, &mut |reply| {
+    let download = client.call_with(&Request::Download { image, offset: 0 }, &mut |reply| {
         if let Reply::Data(bytes) = reply {
             copy.extend(bytes);
         }
@@ -274,7 +274,7 @@ fn an_old_server_with_a_raised_limit_takes_large_images() {
     }
     let mut copy = Vec::new();
     let image = ImageRef::parse("1").expect("an id");
-    let download = client.call_with(&Request::Download { image }, &mut |reply| {
+    let download = client.call_with(&Request::Download { image, offset: 0 }, &mut |reply| {
         if let Reply::Data(bytes) = reply {
             copy.extend(bytes);
         }

@@ -6,10 +6,13 @@
 
 pub mod client;
 pub mod endpoint;
+pub mod finding;
 pub mod frame;
 mod path;
+pub mod queue;
 pub mod reply;
 pub mod request;
+pub mod watch;
 
 use serde::{Deserialize, Serialize};
 

@@ -36,6 +36,31 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf,
     from.deserialize_bytes(BytesOrText)
 }
 
+/// The same for a path that may be missing.
+pub(super) mod optional {
+    use std::path::{Path, PathBuf};
+
+    use serde::de::{Deserialize as _, Deserializer};
+    use serde::ser::{Serialize as _, Serializer};
+
+    /// A path as a value of its own, for what only takes values.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Whole(#[serde(with = "super")] PathBuf);
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        path: &Option<PathBuf>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        path.as_deref().map(Path::to_owned).map(Whole).serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<PathBuf>, D::Error> {
+        Ok(Option::<Whole>::deserialize(from)?.map(|Whole(path)| path))
+    }
+}
+
 #[cfg(unix)]
 fn os_string(bytes: &[u8]) -> Option<OsString> {
     use std::os::unix::ffi::OsStringExt as _;

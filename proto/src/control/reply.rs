@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::finding::Finding;
+use super::queue::{QueueStatus, QueuedUpload, Rates, TransferStatus, UploadId};
+use super::watch::{FileStory, FolderStatus};
 use crate::error::Refusal;
 use crate::image::{ImageRecord, RepositoryId, Seq};
 use crate::session::command::Program;
 use crate::session::event::Event;
-use crate::session::reply::{ListReply, SizeInfo};
+use crate::session::reply::{HaveReply, ListReply, SizeInfo};
 
 /// A frame of the daemon: an item of the request under way, or its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +26,8 @@ pub enum Reply {
     Data(#[serde(with = "bytes_as_bin")] Vec<u8>),
     /// Something that happened in the repository.
     Event(Box<Event>),
+    /// How the queue stands.
+    Queue(Box<QueueStatus>),
     /// The end: carried out.
     Done(Box<Outcome>),
     /// The end: not carried out.
@@ -36,7 +41,7 @@ pub enum Outcome {
     /// There is nothing to tell.
     Nothing,
     /// How everything is.
-    Status(Status),
+    Status(Box<Status>),
     /// A record, changed where the request changes it.
     Image(ImageRecord),
     /// A stored image.
@@ -52,6 +57,29 @@ pub enum Outcome {
     Purged(u64),
     /// The daemon cannot open the file that an upload names: where the program can, it streams it.
     OutOfReach,
+    /// An upload is in the queue, durably.
+    Queued(UploadId),
+    /// A page of the queue.
+    Uploads {
+        /// The uploads.
+        uploads: Vec<QueuedUpload>,
+        /// Where the next page begins.
+        next: Option<UploadId>,
+    },
+    /// How many uploads of the queue were changed.
+    Changed(u64),
+    /// The queue.
+    Queue(QueueStatus),
+    /// Watched folders.
+    Folders(Vec<FolderStatus>),
+    /// What is known of a file.
+    File(Box<FileStory>),
+    /// Which contents the repository has.
+    Have(HaveReply),
+    /// The limits of transfers.
+    Rates(Rates),
+    /// What was found.
+    Findings(Vec<Finding>),
 }
 
 /// How far a transfer has come, in bytes.
@@ -119,6 +147,18 @@ pub struct Status {
     pub session: SessionStatus,
     /// The server that it is, where it is one.
     pub server: Option<ServerStatus>,
+    /// The durable queue.
+    #[serde(default)]
+    pub queue: QueueStatus,
+    /// The watched folders.
+    #[serde(default)]
+    pub folders: Vec<FolderStatus>,
+    /// Transfers under way, at most 100 of them.
+    #[serde(default)]
+    pub transfers: Vec<TransferStatus>,
+    /// The limits of transfers.
+    #[serde(default)]
+    pub rates: Rates,
 }
 
 /// The daemon itself.
@@ -135,6 +175,9 @@ pub struct DaemonStatus {
     pub config: PathBuf,
     /// Transfers under way at this moment.
     pub transfers: u32,
+    /// What starts it at login, such as `systemd`; None where nothing does.
+    #[serde(default)]
+    pub autostart: Option<String>,
 }
 
 /// The session to the repository.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{ImageId, Seq};
+use super::queue::QueueRequest;
+use super::watch::WatchRequest;
+use crate::image::{BlobHash, ImageId, Seq};
 use crate::image_ref::ImageRef;
 use crate::session::command;
 
@@ -37,6 +39,10 @@ pub enum Request {
     Download {
         /// Which image.
         image: ImageRef,
+        /// Bytes of it that are here already: only what follows them comes. From 1 on it is for the
+        /// program to check the whole against the hash.
+        #[serde(default)]
+        offset: u64,
     },
     /// Another name for an image. Answered by [`super::Outcome::Image`].
     Rename {
@@ -62,6 +68,29 @@ pub enum Request {
         /// Stay open and tell what happens, through cuts of the session.
         follow: bool,
     },
+    /// Store an image once there is a way to, whatever happens until then. Answered by
+    /// [`super::Outcome::Queued`] when that is durable.
+    Enqueue(Upload),
+    /// Something about the queue.
+    Queue(QueueRequest),
+    /// Something about watched folders.
+    Watch(WatchRequest),
+    /// Looks at every watched folder once, then waits until nothing of the queue is open:
+    /// [`super::Reply::Queue`] at each change, then [`super::Outcome::Queue`].
+    Wait,
+    /// Which of these contents the repository has: at most 1,000. Answered by
+    /// [`super::Outcome::Have`].
+    Have(Vec<BlobHash>),
+    /// Limit all transfers together, across restarts too; a missing one stays as it is. Answered by
+    /// [`super::Outcome::Rates`].
+    Limit {
+        /// To the server: bytes a second, or none where it is 0.
+        up: Option<u64>,
+        /// From the server.
+        down: Option<u64>,
+    },
+    /// Look whether everything is as it should be. Answered by [`super::Outcome::Findings`].
+    Examine,
     /// A piece of the content of an [`Upload`] whose bytes the client streams.
     Data(#[serde(with = "super::reply::bytes_as_bin")] Vec<u8>),
     /// The end of that content.
