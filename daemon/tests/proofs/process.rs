@@ -44,7 +44,17 @@ impl Daemon {
 
     /// A client's daemon whose files are all below `home`.
     pub(crate) fn client(home: &Path, url: &str, user: &str) -> Result<Daemon, String> {
-        let arguments = ["--connect", url, "--user", user];
+        Daemon::client_with(home, url, user, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn client_with(
+        home: &Path,
+        url: &str,
+        user: &str,
+        more: &[&str],
+    ) -> Result<Daemon, String> {
+        let arguments = [&["--connect", url, "--user", user], more].concat();
         Daemon::start(&imgrepod(), home, &home.with_extension("log"), &arguments, &[])
     }
 
