@@ -137,7 +137,7 @@ fn build(
     let room =
         Room { quota_bytes: settings.staging_quota_bytes, reserve_bytes: settings.reserve_bytes };
     let staging = data.join("staging");
-    let staging = Staging::open(&staging, before.lengths_hold, catalog.clone(), room);
+    let staging = Staging::open(&staging, before.lengths_hold, catalog.clone(), room, now);
     let staging = Arc::new(staging.map_err(disk)?);
     let pins = Arc::new(Pins::default());
     // Only an unclean end leaves blobs without a record. Most are found before the first session;

@@ -1,9 +1,10 @@
 //! An image on its way in: from the announcement of an upload to the proposal of its record.
 //!
 //! The bytes go to staging, the last of them also through hash, probe and place, all in one visit
-//! to the blocking pool; the record goes to the committer only when the blob is durable. A small
-//! content that comes whole is hashed and probed where it is, in memory, and goes to the committer
-//! with its record. Called by the server, one [`Receiving`] for each upload.
+//! to the blocking pool; the record goes to the committer only when the blob is durable, and staging
+//! lets go of the content only when the record is. A small content that comes whole is hashed and
+//! probed where it is, in memory, and goes to the committer with its record. Called by the server,
+//! one [`Receiving`] for each upload.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -134,23 +135,21 @@ impl Repository {
 fn place(inner: &Arc<Inner>, slot: &Arc<Slot>, size_bytes: u64) -> Result<Placed, Refusal> {
     let mut sealed = slot.seal()?;
     let hash = sealed.hash;
+    let failed = |error| faults::disk("place a blob", &error);
     let placed = picture::probe(&mut sealed.file, size_bytes)
         .map_err(|error| faults::disk("look at a content", &error))
         .and_then(|probe| probe.ok_or_else(faults::not_an_image))
         .and_then(|probe| {
+            slot.keep(&sealed.file).map_err(failed)?;
             let pin = Some(inner.pins.pin(hash).ok_or_else(faults::shutting_down)?);
             let (slot, queue) = (slot.clone(), inner.queue.clone());
             let content = None;
             Ok(Placed { hash, probe, content, _share: None, slot, pin, queue, is_kept: false })
         });
     match placed {
-        Ok(placed) => inner
-            .blobs
-            .place(hash, &sealed.file, slot.path())
-            .map(|()| placed)
-            .map_err(|error| faults::disk("place a blob", &error)),
+        Ok(placed) => inner.blobs.place(hash, slot.path()).map(|()| placed).map_err(failed),
         Err(refusal) => {
-            slot.drop_content();
+            slot.let_go();
             Err(refusal)
         }
     }
@@ -178,7 +177,7 @@ fn take(
             Ok(Placed { hash, probe, content, _share, slot, pin, queue, is_kept: false })
         });
     if taken.is_err() {
-        slot.drop_content();
+        slot.let_go();
     }
     taken
 }
@@ -186,6 +185,7 @@ fn take(
 impl Placed {
     /// A record has it: it stays.
     fn keep(mut self) {
+        self.slot.stored();
         self.is_kept = true;
     }
 }
@@ -195,7 +195,7 @@ impl Drop for Placed {
         // The pin goes first: who looks at the garbage must not find it.
         self.pin = None;
         if !self.is_kept {
-            self.slot.drop_content();
+            self.slot.let_go();
             self.queue.push(Work::Collect(self.hash));
         }
     }

@@ -115,6 +115,101 @@ fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
+/// What a kill leaves at the moment when a content is in its place and has no record yet.
+async fn placed_without_a_record(content: &[u8]) -> tempfile::TempDir {
+    let data = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let repository = open(data.path());
+    let ana = guest(&repository, "ana").await;
+    let (receiving, _told) = begin(&repository, &ana, announce("a", content)).await;
+    let mut receiving = receiving.unwrap();
+    receiving.write(vec![Bytes::copy_from_slice(content)]).await.unwrap();
+    copy_directory(data.path(), copy.path());
+    let [blob] = &blobs(copy.path())[..] else { panic!("one blob") };
+    let blob = copy.path().join("blobs").join(&blob[..2]).join(blob);
+    let kept = std::fs::read_dir(copy.path().join("staging")).unwrap().next().unwrap().unwrap();
+    // One file of two names, which a copy does not tell.
+    std::fs::remove_file(kept.path()).unwrap();
+    std::fs::hard_link(blob, kept.path()).unwrap();
+    copy
+}
+
+#[tokio::test]
+async fn a_kill_before_the_record_costs_no_byte() {
+    let content = image(7, 600_000);
+    // After a power cut too: the content was synced before it went to its place.
+    for lock in [None, Some("open another-boot/1\n")] {
+        let data = placed_without_a_record(&content).await;
+        if let Some(line) = lock {
+            std::fs::write(data.path().join("repository.lock"), line).unwrap();
+        }
+        let repository = open(data.path());
+        assert_eq!((blobs(data.path()).len(), staged(data.path())), (0, 1));
+        let ana = guest(&repository, "ana").await;
+        let (receiving, told) = begin(&repository, &ana, announce("a", &content)).await;
+        let receiving = receiving.unwrap();
+        assert_eq!(receiving.offset(), content.len() as u64);
+        receiving.finish().await;
+        assert!(!told.await.unwrap().unwrap().duplicate);
+        assert_eq!(read(&repository, &ana, &named("a")).await.unwrap(), content);
+        assert_eq!((blobs(data.path()).len(), staged(data.path())), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_kill_right_after_the_record_leaves_nothing_in_staging() {
+    let content = image(7, 600_000);
+    let data = placed_without_a_record(&content).await;
+    let kept = std::fs::read_dir(data.path().join("staging")).unwrap().next().unwrap().unwrap();
+    let (name, path) = (kept.file_name(), kept.path());
+    let aside = data.path().join("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    {
+        let repository = open(data.path());
+        let ana = guest(&repository, "ana").await;
+        upload(&repository, &ana, "a", &content).await.unwrap();
+        repository.close().await;
+    }
+    std::fs::rename(&aside, data.path().join("staging").join(name)).unwrap();
+    let repository = open(data.path());
+    assert_eq!((blobs(data.path()).len(), staged(data.path())), (1, 0));
+    let ana = guest(&repository, "ana").await;
+    assert!(upload(&repository, &ana, "a", &content).await.unwrap().duplicate);
+    assert_eq!(read(&repository, &ana, &named("a")).await.unwrap(), content);
+}
+
+#[tokio::test]
+async fn a_whole_content_that_gets_no_record_is_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let content = image(7, 600_000);
+    let size = content.len() as u64;
+    {
+        let repository = open(data.path());
+        let ana = guest(&repository, "ana").await;
+        let (receiving, told) = begin(&repository, &ana, announce("a", &content)).await;
+        let mut receiving = receiving.unwrap();
+        receiving.write(vec![Bytes::copy_from_slice(&content)]).await.unwrap();
+        // The session is cut; the next one meets the repository's end.
+        drop(receiving);
+        assert_eq!(told.await.unwrap().unwrap_err().code, ErrorCode::Cancelled);
+        let (receiving, told) = begin(&repository, &ana, announce("a", &content)).await;
+        let receiving = receiving.unwrap();
+        assert_eq!(receiving.offset(), size);
+        repository.close().await;
+        receiving.finish().await;
+        assert_eq!(told.await.unwrap().unwrap_err().code, ErrorCode::ShuttingDown);
+    }
+    let repository = open(data.path());
+    assert_eq!((blobs(data.path()).len(), staged(data.path())), (0, 1));
+    let ana = guest(&repository, "ana").await;
+    let (receiving, told) = begin(&repository, &ana, announce("a", &content)).await;
+    let receiving = receiving.unwrap();
+    assert_eq!(receiving.offset(), size);
+    receiving.finish().await;
+    told.await.unwrap().unwrap();
+    assert_eq!((blobs(data.path()).len(), staged(data.path())), (1, 0));
+}
+
 #[tokio::test]
 async fn a_newer_upload_takes_over() {
     let data = tempfile::tempdir().unwrap();

@@ -73,10 +73,16 @@ fn hashes(directory: &Path) -> io::Result<Vec<BlobHash>> {
     Ok(found)
 }
 
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 impl FileBlobs {
-    /// Puts a staged file whose hash this is into its place, for good.
-    pub(super) fn place(&self, hash: BlobHash, file: &File, staged: &Path) -> io::Result<()> {
-        durable::sync_bytes(SyncPoint::Blob, file)?;
+    /// Puts a synced file whose hash this is into its place, for good.
+    pub(super) fn place(&self, hash: BlobHash, staged: &Path) -> io::Result<()> {
         self.name(hash, staged)?;
         self.sync_names(hash.0[0])
     }
@@ -84,7 +90,9 @@ impl FileBlobs {
     /// Gives a staged file its name, which is there for good after [`FileBlobs::sync_names`].
     pub(super) fn name(&self, hash: BlobHash, staged: &Path) -> io::Result<()> {
         // Over what may be there: the same bytes, whose own sync nobody vouches for.
-        fs::rename(staged, self.path(hash))
+        fs::rename(staged, self.path(hash))?;
+        // Where both names were one file's already, a rename does nothing (POSIX).
+        remove_file(staged)
     }
 
     /// Waits until the names that begin with this byte are on disk.
@@ -104,10 +112,7 @@ impl FileBlobs {
     }
 
     pub(super) fn remove(&self, hash: BlobHash) -> io::Result<()> {
-        match fs::remove_file(self.path(hash)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_file(&self.path(hash))
     }
 
     pub(super) fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>> {

@@ -2,7 +2,7 @@
 //! repository of such blobs forgets them when it ends.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ impl MemoryBlobs {
 }
 
 impl BlobStore for MemoryBlobs {
-    fn place(&self, hash: BlobHash, _: &File, staged: &Path) -> io::Result<()> {
+    fn place(&self, hash: BlobHash, staged: &Path) -> io::Result<()> {
         let content = fs::read(staged)?;
         fs::remove_file(staged)?;
         self.lock().insert(hash, content.into());

@@ -1,12 +1,11 @@
 //! Contents, addressed by their hash. Local files today; an object store fits behind the same
 //! trait, so nothing here needs a put-if-absent, an append or a lock.
 //!
-//! A content comes as a staged local file whose hash was checked, and is durable when
-//! [`BlobStore::place`] returns. Small ones come as bytes, many at once: a file of its own costs each
+//! A content comes as a staged local file whose hash was checked and whose bytes were synced, and is
+//! durable when [`BlobStore::place`] returns. Small ones come as bytes, many at once: a file of its own costs each
 //! of them more than its bytes do. All calls block. Who refers to a blob is the catalog's matter:
 //! the repository alone places, appends and removes.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,10 +25,11 @@ pub const APPENDED_BYTES: u64 = 256 * 1024;
 
 /// Where contents are.
 pub trait BlobStore: Send + Sync {
-    /// Takes the staged content of this hash: when this returns it survives a power cut and the
-    /// staged file is gone. Placing what is there already leaves it as it is, or replaces it by
-    /// the same bytes. After an error the blob may be there or not; the staged file too.
-    fn place(&self, hash: BlobHash, file: &File, staged: &Path) -> io::Result<()>;
+    /// Takes the staged file of this hash, whose bytes are on disk: when this returns the content
+    /// survives a power cut and this name is gone. Placing what is there already leaves it as it is,
+    /// or replaces it by the same bytes. After an error the blob may be there or not; the staged file
+    /// too.
+    fn place(&self, hash: BlobHash, staged: &Path) -> io::Result<()>;
 
     /// Takes small contents that are whole and checked: when this returns they survive a power cut.
     /// After an error each may be here or not. Called by one thread at a time.

@@ -1,7 +1,7 @@
 //! The bytes of one upload in progress: a file that grows from its start, hashed as it grows.
 //! Called by `slot`, under its lock; knows neither the table nor the catalog.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
@@ -24,6 +24,8 @@ pub(super) enum Phase {
     Open,
     /// Whole, checked and on its way into the repository.
     Sealed,
+    /// The same, with a name here that stays until a record has it.
+    Kept,
     /// A newer upload has it.
     TakenOver,
     /// Refused; its file is gone.
@@ -86,11 +88,18 @@ impl Body {
         }
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        if file.metadata()?.len() < self.written {
+        let found = file.metadata()?;
+        if found.len() < self.written {
             self.written = 0;
             self.synced = 0;
         }
-        file.set_len(self.written)?;
+        if found.len() > self.written {
+            // A content that was whole may be a blob by now, whose bytes nobody may touch.
+            if has_more_names(&found) {
+                return Err(io::Error::other("it is more than was kept, and has another name too"));
+            }
+            file.set_len(self.written)?;
+        }
         let mut hasher = blake3::Hasher::new();
         if self.written > 0 {
             let mut buffer = vec![0; REHASH_BYTES];
@@ -136,6 +145,17 @@ impl Body {
     }
 }
 
+#[cfg(unix)]
+fn has_more_names(file: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(file) > 1
+}
+
+/// Unknown elsewhere, where only the catalog's word keeps a whole content from being cut.
+#[cfg(not(unix))]
+fn has_more_names(_: &Metadata) -> bool {
+    false
+}
+
 fn hash_all(hasher: &mut blake3::Hasher, pieces: &[Bytes]) {
     let mut small = Vec::new();
     for piece in pieces {
@@ -150,4 +170,25 @@ fn hash_all(hasher: &mut blake3::Hasher, pieces: &[Bytes]) {
         }
     }
     hasher.update(&small);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_with_another_name_is_not_cut() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (staged, blob) = (scratch.path().join("staged"), scratch.path().join("blob"));
+        std::fs::write(&blob, b"whole").unwrap();
+        std::fs::hard_link(&blob, &staged).unwrap();
+        Body::suspended(5, 0).warm_up(&staged).unwrap();
+        assert!(Body::suspended(2, 2).warm_up(&staged).is_err());
+        assert!(Body::suspended(9, 9).warm_up(&staged).is_err());
+        assert_eq!(std::fs::read(&blob).unwrap(), b"whole");
+        std::fs::remove_file(&blob).unwrap();
+        Body::suspended(2, 2).warm_up(&staged).unwrap();
+        assert_eq!(std::fs::read(&staged).unwrap(), b"wh");
+    }
 }

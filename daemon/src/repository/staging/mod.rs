@@ -3,6 +3,8 @@
 //! A partial belongs to (person, hash, size). One receiver at a time holds it, as a [`Slot`]; when
 //! that ends before the content is whole, the partial stays behind, suspended, until it is
 //! resumed, too old, or in the way of the quota. An upload that announced no hash leaves nothing.
+//! A content that is whole keeps a second name here while its file goes to the blob store, until a
+//! record has it: whatever ends before that, none of what was acknowledged is lost.
 //! Called by `receiving` and at open and close; never looks into the blob store.
 //!
 //! Lock order: a slot's body may be held when the table is locked, never the other way round

@@ -2,7 +2,7 @@
 //! when the last hold of a slot goes, its partial is suspended, or removed where nobody could
 //! ever ask for it again.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, Phase, Sealed};
+use super::recover::{put_back, whole};
 use super::{Key, Staging, Suspended, remove_file};
 use crate::repository::catalog::{Catalog, SyncedPartial};
 use crate::repository::durable::{self, SyncPoint};
@@ -77,7 +78,7 @@ impl Slot {
             && let Err(error) = body.warm_up(&self.path)
         {
             tracing::warn!("cannot read a partial upload again, it starts over: {error}");
-            remove_file(&self.path);
+            self.discard(&mut body);
             *body = Body::default();
         }
         Ok(body.written)
@@ -146,7 +147,7 @@ impl Slot {
         Ok(())
     }
 
-    /// Ends the growing: checks the hash. The caller places the content or drops it.
+    /// Ends the growing: checks the hash. The caller keeps and places the content or lets it go.
     pub(crate) fn seal(&self) -> Result<Sealed, Refusal> {
         let mut body = self.open_body()?;
         if body.written != self.size_bytes {
@@ -195,10 +196,38 @@ impl Slot {
         }
     }
 
-    /// Drops the content: a sealed one that is no image or cannot be placed, or that of an upload
-    /// that nobody could resume.
-    pub(crate) fn drop_content(&self) {
-        self.discard(&mut self.body());
+    /// Syncs a sealed content and gives it a second name, so that it is still here when it has gone
+    /// to the blob store and no record has it yet: all of it was acknowledged.
+    pub(crate) fn keep(&self, file: &File) -> io::Result<()> {
+        durable::sync_bytes(SyncPoint::Blob, file)?;
+        if self.key.is_none() {
+            return Ok(()); // nobody could ask for it
+        }
+        match fs::hard_link(&self.path, whole(&self.path)) {
+            Ok(()) => self.body().phase = Phase::Kept,
+            // Some file systems know no second names, a full one has no room for it. The upload goes
+            // on; only an end of the process before its record would start it anew.
+            Err(error) => tracing::debug!("a content gets no second name: {error}"),
+        }
+        Ok(())
+    }
+
+    /// A record has the content.
+    pub(crate) fn stored(&self) {
+        let mut body = self.body();
+        if body.phase == Phase::Kept {
+            remove_file(&whole(&self.path));
+        }
+        *body = Body::dropped();
+    }
+
+    /// No record comes of the sealed content: it is dropped, or where it is kept, suspended with the
+    /// end of this slot.
+    pub(crate) fn let_go(&self) {
+        let mut body = self.body();
+        if body.phase != Phase::Kept {
+            self.discard(&mut body);
+        }
     }
 
     fn discard(&self, body: &mut Body) {
@@ -221,7 +250,7 @@ impl Slot {
                 ErrorCode::Superseded,
                 "a newer upload of the same content took this one over",
             )),
-            Phase::Sealed | Phase::Dropped => {
+            Phase::Sealed | Phase::Kept | Phase::Dropped => {
                 Err(Refusal::new(ErrorCode::Internal, "this upload has ended"))
             }
         }
@@ -231,6 +260,16 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = self.key.filter(|_| body.phase == Phase::Kept) {
+            body.phase = Phase::Open;
+            match put_back(&*self.staging.catalog, &key, &self.path, Timestamp::now()) {
+                Ok(synced_bytes) => body.synced = synced_bytes,
+                Err(error) => {
+                    tracing::warn!("cannot keep a whole upload: {error}");
+                    body.written = 0;
+                }
+            }
+        }
         match (self.key, body.phase) {
             (Some(key), Phase::Open) if body.written > 0 => {
                 let partial = Suspended {

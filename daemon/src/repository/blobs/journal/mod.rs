@@ -193,8 +193,8 @@ impl DiskBlobs {
 }
 
 impl BlobStore for DiskBlobs {
-    fn place(&self, hash: BlobHash, file: &File, staged: &Path) -> io::Result<()> {
-        self.shared.files.place(hash, file, staged)
+    fn place(&self, hash: BlobHash, staged: &Path) -> io::Result<()> {
+        self.shared.files.place(hash, staged)
     }
 
     fn append(&self, contents: &[(BlobHash, Bytes)]) -> io::Result<()> {
