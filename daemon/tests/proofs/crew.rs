@@ -95,8 +95,7 @@ enum Dialect {
 #[derive(Debug, Clone)]
 struct Cut {
     picture: Picture,
-    /// What must be there of it. Nothing where every byte was under way: between the last byte and
-    /// the record the content stands in neither place for long, and a kill there starts it anew.
+    /// What must be there of it: all that was acknowledged, of a whole content too.
     kept: u64,
 }
 
@@ -174,13 +173,12 @@ impl Person {
         };
         loop {
             let Cut { picture, kept } = self.next_picture();
-            let (mut acked, mut offered, mut all_sent) = (0, None, false);
+            let (mut acked, mut offered) = (0, None);
             let outcome = session
                 .upload(&picture, |step| {
                     match step {
                         Step::Ready(offset) => (acked, offered) = (offset, Some(offset)),
                         Step::Acked(offset) => acked = offset,
-                        Step::AllSent => return all_sent = true,
                     }
                     pulse.note(Heard::Bytes(acked));
                 })
@@ -199,11 +197,7 @@ impl Person {
             match outcome {
                 Ok(reply) => ledger.acknowledge(reply.image.id, &self.name, &picture),
                 Err(end) => {
-                    let kept = match (all_sent, offered) {
-                        (true, _) => 0,
-                        (false, Some(_)) => acked,
-                        (false, None) => kept,
-                    };
+                    let kept = if offered.is_some() { acked } else { kept };
                     self.pending = Some(Cut { picture, kept });
                     return Ok(Err(end));
                 }

@@ -190,9 +190,6 @@ impl V2 {
                 self.send(Message::Binary(message)).await?;
                 sent = end;
             }
-            if sent == picture.size() {
-                note(Step::AllSent);
-            }
         }
     }
 
@@ -265,7 +262,6 @@ impl Drop for V2 {
 pub(crate) enum Step {
     Ready(u64),
     Acked(u64),
-    AllSent,
 }
 
 /// Which request a reply is for, and whether it is the last one.
