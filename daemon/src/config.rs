@@ -106,6 +106,19 @@ pub fn log_filter(var: impl Fn(&str) -> Option<OsString>) -> String {
     text(&var, "IMGREPO_LOG").unwrap_or_else(|| "info".to_owned())
 }
 
+/// What is set of the variables that [`Config::resolve`] and [`log_filter`] read, so that what
+/// starts the daemon elsewhere can give it the same. The login name's are every login's own.
+pub fn environment(var: impl Fn(&str) -> Option<OsString>) -> Vec<(String, OsString)> {
+    let given = |name: &str| var(name).filter(|value| !value.is_empty());
+    let texts = ["IMGREPO_LISTEN", "IMGREPO_CONNECT", "IMGREPO_USER", "IMGREPO_LOG"];
+    let texts = texts.into_iter().filter_map(|name| Some((name.to_owned(), given(name)?)));
+    let file = given("IMGREPO_CONFIG").map(PathBuf::from).map(|file| {
+        let file = std::path::absolute(&file).unwrap_or(file);
+        ("IMGREPO_CONFIG".to_owned(), file.into())
+    });
+    file.into_iter().chain(texts).collect()
+}
+
 impl Config {
     /// Puts everything together, reading the configuration file (`default_file` unless another is
     /// named) and these environment variables.
@@ -150,6 +163,26 @@ impl Config {
 }
 
 impl Flags {
+    /// The command line that says the same from any directory.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<OsString> {
+        // Taken apart in full: a new flag must not be forgotten here.
+        let Flags { serve, listen, connect, user, allow_guests, config } = self;
+        let switches = [(*serve, "--serve"), (*allow_guests, "--allow-guests")];
+        let texts = [("--listen", listen), ("--connect", connect), ("--user", user)];
+        let mut arguments: Vec<OsString> =
+            switches.iter().filter(|(is_on, _)| *is_on).map(|(_, flag)| flag.into()).collect();
+        for (flag, text) in texts {
+            // In one word, so that a text that begins with `-` is not read as a flag.
+            arguments.extend(text.as_ref().map(|text| format!("{flag}={text}").into()));
+        }
+        for (flag, path) in config.iter().map(|path| ("--config", path)) {
+            arguments.push(flag.into());
+            arguments.push(std::path::absolute(path).unwrap_or_else(|_| path.clone()).into());
+        }
+        arguments
+    }
+
     /// Refuses flags that exclude each other. [`Config::resolve`] does so too; this is for a start
     /// that must not touch anything before.
     ///

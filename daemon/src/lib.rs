@@ -4,6 +4,7 @@
 //! | room | owns |
 //! | --- | --- |
 //! | [`config`], [`paths`] | what the daemon is told, and where its files are; alone read the environment |
+//! | [`service`] | what has this system start the daemon at login |
 //! | [`repository`] | what a server keeps: contents, catalog, uploads in progress, the ordered changes |
 //! | [`link`] | messages over one WebSocket, both ends: order, bounds, liveness, windows |
 //! | [`server`] | the listener and its sessions, in both dialects |
@@ -24,5 +25,6 @@ pub mod link;
 pub mod paths;
 pub mod repository;
 pub mod server;
+pub mod service;
 pub mod session;
 pub mod transfer;

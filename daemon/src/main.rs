@@ -1,5 +1,5 @@
 //! `imgrepod`: the command line, the log, the signals, and one [`Daemon`] until it is told to end.
-//! Only this file prints and exits.
+//! Only this file prints and exits, and those in `main/`, which are its other commands.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::exit)] // This is where it happens.
 
@@ -8,13 +8,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use imgrepo_proto::{ErrorCode, Refusal};
 use imgrepod::config::{self, Config, Flags};
 use imgrepod::control::Farewells;
 use imgrepod::daemon::{Daemon, Ground};
 use imgrepod::paths::Paths;
 use tracing_subscriber::EnvFilter;
+
+// What is in `src/service/` is the library's room.
+#[path = "main/service.rs"]
+mod service;
 
 /// The exit code of a command line that makes no sense: a flag, or an address that is none.
 const WRONG_USAGE: u8 = 2;
@@ -34,6 +38,22 @@ const LEFT_OVER: Duration = Duration::from_secs(1);
 #[derive(Debug, Parser)]
 #[command(name = "imgrepod", version, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    told: Told,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What it does instead of running.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Have the daemon start at login
+    Service(service::Args),
+}
+
+/// The daemon's own flags.
+#[derive(Debug, Default, PartialEq, Eq, clap::Args)]
+struct Told {
     /// Be the server, with the repository of this home
     #[arg(long)]
     serve: bool,
@@ -54,26 +74,34 @@ struct Cli {
     config: Option<PathBuf>,
 }
 
+impl From<Told> for Flags {
+    fn from(told: Told) -> Flags {
+        let Told { serve, listen, connect, user, allow_guests, config } = told;
+        Flags { serve, listen, connect, user, allow_guests, config }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let flags = Flags {
-        serve: cli.serve,
-        listen: cli.listen,
-        connect: cli.connect,
-        user: cli.user,
-        allow_guests: cli.allow_guests,
-        config: cli.config,
-    };
-    match start_log().and_then(|()| run(&flags)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = start_log().and_then(|()| match cli.command {
+        None => run(&cli.told.into()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Service(args)) => Ok(service::run(args, &cli.told)),
+    });
+    match done {
+        Ok(code) => code,
         Err(refusal) => {
-            eprintln!("imgrepod: {}", refusal.message);
-            if let Some(hint) = refusal.hint {
-                eprintln!("hint: {hint}");
-            }
+            complain(&refusal.message, refusal.hint.as_deref());
             // A start that fails is 1 whatever the cause; wrong usage is 2, as everywhere.
             ExitCode::from(if refusal.code.exit_code() == WRONG_USAGE { WRONG_USAGE } else { 1 })
         }
+    }
+}
+
+/// Says to people what is wrong, and what to do about it.
+fn complain(message: &str, hint: Option<&str>) {
+    eprintln!("imgrepod: {message}");
+    if let Some(hint) = hint {
+        eprintln!("hint: {hint}");
     }
 }
 

@@ -9,6 +9,10 @@ use std::path::PathBuf;
 use imgrepo_proto::control::{Endpoint, endpoint};
 use imgrepo_proto::{ErrorCode, Refusal};
 
+pub use login::Login;
+
+mod login;
+
 /// Where everything is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -22,6 +26,8 @@ pub struct Paths {
     pub cache: PathBuf,
     /// The local socket.
     pub endpoint: Endpoint,
+    /// Where it is said what starts at login.
+    pub login: Login,
 }
 
 impl Paths {
@@ -32,6 +38,7 @@ impl Paths {
     pub fn from_env(var: impl Fn(&str) -> Option<OsString>) -> Result<Paths, Refusal> {
         let path = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let endpoint = endpoint::from_env(&var);
+        let login = Login::from_env(&var);
         if let Some(home) = path("IMGREPO_HOME") {
             let home = std::path::absolute(&home).unwrap_or(home);
             return Ok(Paths {
@@ -40,6 +47,7 @@ impl Paths {
                 data: home.join("data"),
                 cache: home.join("cache"),
                 endpoint,
+                login,
             });
         }
         let directory = |variable: &str, below_home: &str| {
@@ -58,6 +66,7 @@ impl Paths {
             data: own(directory(data.0, data.1)?, "data"),
             cache: directory(cache.0, cache.1)?,
             endpoint,
+            login,
         })
     }
 }

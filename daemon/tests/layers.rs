@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with its layer. Rooms of one layer do not know each other.
-const ROOMS: [(&str, u32); 11] = [
+const ROOMS: [(&str, u32); 12] = [
     ("config", 0),
     ("paths", 0),
+    ("service", 1),
     ("repository", 1),
     ("link", 1),
     ("server", 2),
@@ -90,8 +91,8 @@ fn faults_in(module: &[String], text: &str) -> Vec<String> {
 fn paths_in(module: &[String], text: &str) -> Vec<Vec<String>> {
     let tokens = tokens(text);
     let token = |at: usize| tokens.get(at).map(String::as_str);
-    // The crate's roots are modules without a name.
-    let root = matches!(module[0].as_str(), "main" | "lib");
+    // The crate's roots are modules without a name; what is below `main/` is the program's own.
+    let root = matches!(module, [only] if only == "main" || only == "lib");
     let mut here: Vec<String> = if root { Vec::new() } else { module.to_vec() };
     let mut inline = Vec::new();
     let mut depth = 0u32;
@@ -269,5 +270,6 @@ fn what_stays_below_is_no_fault() {
         assert_eq!(sample("server/v2/mod.rs", fine), 0, "{fine}");
     }
     assert_eq!(sample("main.rs", "use imgrepod::{config, daemon::{self, Daemon}};"), 0);
+    assert_eq!(sample("main/service.rs", "use super::Told; use imgrepod::service::Service;"), 0);
     assert_eq!(sample("lib.rs", "pub mod config; pub use crate::daemon::Daemon;"), 0);
 }
