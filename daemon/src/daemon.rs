@@ -21,6 +21,7 @@ use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool
 use crate::paths::Paths;
 use crate::repository::{self, Repository};
 use crate::server::{self, Server, StartError};
+use crate::service::{self, Service};
 use crate::session::{self, Address, ServerUrl, Session};
 
 /// Free space that a server leaves: for the catalog, which must go on when contents no longer fit.
@@ -131,6 +132,9 @@ impl Daemon {
             program,
             started_at: Timestamp::now(),
             config: config.file,
+            service: Arc::new(Service::new(&paths, service::System)),
+            paths,
+            reserve_bytes: RESERVE_BYTES,
             user: config.user,
             session: session.clone(),
             mode,

@@ -15,6 +15,8 @@ use imgrepo_proto::control::{Client, Endpoint, Hello, Outcome, Reply, Request};
 use imgrepo_proto::session::command::{List, Program};
 use imgrepo_proto::{ErrorCode, ImageRef, PersonName, Refusal};
 use imgrepod::control::{Context, Control, Listening, Memory, Mode, Spool, Transfers};
+use imgrepod::paths::Paths;
+use imgrepod::service::{self, Service};
 use imgrepod::session::{self, Session};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +37,10 @@ fn program() -> Program {
 impl Plane {
     fn start() -> Plane {
         let home = tempfile::tempdir().unwrap();
-        let endpoint = Endpoint::at(home.path().join("run"), "control.sock");
+        let everything = home.path().as_os_str().to_owned();
+        let var = |name: &str| (name == "IMGREPO_HOME").then(|| everything.clone());
+        let paths = Paths::from_env(var).unwrap();
+        let endpoint = paths.endpoint.clone();
         let (session, _) = Session::start(session::Settings {
             program: program(),
             seen: home.path().join("seen.json"),
@@ -46,6 +51,9 @@ impl Plane {
             program: program(),
             started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
             config: home.path().join("config.toml"),
+            service: Arc::new(Service::new(&paths, service::System)),
+            paths,
+            reserve_bytes: 0,
             user: PersonName::parse("ana").unwrap(),
             session: session.clone(),
             mode: Mode::Client(Arc::new(Memory::open(home.path().join("session.json")).unwrap())),

@@ -10,7 +10,7 @@ use interprocess::local_socket::traits::StreamCommon as _;
 
 use super::wire::{Closed, Replies, Requests};
 use super::{Context, Farewells};
-use super::{change, connect, download, events, images, status, upload};
+use super::{change, connect, download, events, examine, images, status, upload};
 
 /// What every request but a streamed upload comes to.
 pub(super) type Answer = Result<Outcome, Refusal>;
@@ -124,12 +124,14 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Purge { image } => change::purge(context, image).await,
         Request::Events { since, follow } => events::events(context, since, follow, replies).await,
         Request::Have(hashes) => images::have(context, hashes).await,
+        Request::Examine => examine::examine(context).await,
         Request::Enqueue(_)
         | Request::Queue(_)
         | Request::Watch(_)
         | Request::Wait
-        | Request::Limit { .. }
-        | Request::Examine => Err(Refusal::new(ErrorCode::Unsupported, "this daemon has no queue")),
+        | Request::Limit { .. } => {
+            Err(Refusal::new(ErrorCode::Unsupported, "this daemon has no queue"))
+        }
         Request::Data(_) | Request::End => Err(Refusal::new(
             ErrorCode::BadRequest,
             "content came, but no upload that it belongs to",

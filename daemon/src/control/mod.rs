@@ -9,6 +9,7 @@ mod connect;
 mod connection;
 mod download;
 mod events;
+mod examine;
 mod images;
 mod listening;
 mod remember;
@@ -37,7 +38,9 @@ pub use listening::Listening;
 pub use remember::Memory;
 pub use spool::Spool;
 
+use crate::paths::Paths;
 use crate::repository::Repository;
+use crate::service::Service;
 use crate::session::Session;
 
 /// Connections at once: many programs of one person, and far below a process's descriptors.
@@ -54,6 +57,12 @@ pub struct Context {
     pub started_at: Timestamp,
     /// The configuration file that it was told by.
     pub config: PathBuf,
+    /// Where everything is.
+    pub paths: Paths,
+    /// What starts it at login.
+    pub service: Arc<Service>,
+    /// Free space below which nothing more is taken.
+    pub reserve_bytes: u64,
     /// The person's name, unless a request says another.
     pub user: PersonName,
     /// The session that every request goes over.

@@ -1,5 +1,7 @@
 //! `Status`: how the daemon, its session and its server are.
 
+use std::sync::Arc;
+
 use imgrepo_proto::control::queue::{QueueStatus, Rates};
 use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, SessionStatus, Status};
 use imgrepo_proto::session::command::List;
@@ -30,7 +32,7 @@ pub(super) async fn status(context: &Context) -> Status {
             started_at: context.started_at,
             config: context.config.clone(),
             transfers: context.transfers.count(),
-            autostart: None,
+            autostart: autostart(context).await,
         },
         session: session(context),
         server,
@@ -39,6 +41,12 @@ pub(super) async fn status(context: &Context) -> Status {
         transfers: Vec::new(),
         rates: Rates::default(),
     }
+}
+
+/// What starts the daemon at login. A few files are read for it.
+async fn autostart(context: &Context) -> Option<String> {
+    let service = Arc::clone(&context.service);
+    tokio::task::spawn_blocking(move || service.autostart()).await.ok().flatten()
 }
 
 /// As the session tells; one that was not opened since the start knows no more than is remembered.

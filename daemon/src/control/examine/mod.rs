@@ -1,0 +1,110 @@
+//! `Examine`: looks whether everything is as it should be. This file looks; what it means is said by
+//! pure functions, one file a check.
+
+mod clock;
+mod date;
+mod folders;
+mod inotify;
+mod login;
+mod server;
+mod socket;
+mod space;
+mod versions;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use imgrepo_proto::control::Outcome;
+use imgrepo_proto::control::finding::{Finding, FindingState};
+use imgrepo_proto::control::reply::{SessionState, SessionStatus};
+use imgrepo_proto::{ErrorCode, Refusal};
+use jiff::Timestamp;
+
+use super::connection::Answer;
+use super::{Context, Mode, status};
+use crate::session::ServerUrl;
+
+pub(super) async fn examine(context: &Context) -> Answer {
+    let status = status::status(context).await;
+    let clock = clock(context, &status.session).await;
+    let service = Arc::clone(&context.service);
+    let socket = context.paths.endpoint.clone();
+    let places = places(context);
+    let reserve = context.reserve_bytes;
+    // Files, and a program of the system that is asked.
+    let looked = tokio::task::spawn_blocking(move || {
+        let mut findings = login::findings(&service.status(), service.autostart().as_deref());
+        findings.push(socket::finding(&socket::look(&socket)));
+        findings.extend(inotify::findings(&inotify::look()));
+        findings.extend(space::findings(&space::look(&places), reserve));
+        (findings, versions::replaced())
+    });
+    let (mut findings, replaced) = looked.await.map_err(|error| {
+        Refusal::new(ErrorCode::Internal, format!("cannot look at everything: {error}"))
+    })?;
+    findings.push(server::finding(&status.session));
+    findings.push(clock::finding(&clock));
+    findings.extend(folders::findings(&status.folders));
+    findings.push(versions::finding(&context.program.version, &status.session, replaced));
+    Ok(Outcome::Findings(findings))
+}
+
+/// The directories that must have room, and what for.
+fn places(context: &Context) -> Vec<(&'static str, PathBuf)> {
+    let paths = &context.paths;
+    let mut places = vec![("the state", paths.state.clone()), ("the cache", paths.cache.clone())];
+    if let Mode::Server(server) = &context.mode {
+        places.insert(0, ("the repository", server.data.clone()));
+    }
+    places
+}
+
+/// What the clock can be compared with.
+async fn clock(context: &Context, session: &SessionStatus) -> clock::Clock {
+    let mut clock = clock::Clock {
+        before: vec![("this daemon started", context.started_at)],
+        server: None,
+        now: Timestamp::now(),
+    };
+    if session.state == SessionState::Connected && session.dialect.as_deref() == Some("v2") {
+        match (&context.mode, session.url.as_deref().map(ServerUrl::parse)) {
+            (Mode::Client(_), Some(Ok(url))) => clock.server = date::of(&url).await,
+            (Mode::Server(_), _) => clock.before.extend(newest_event(context, session).await),
+            _ => {}
+        }
+        clock.now = Timestamp::now();
+    }
+    clock
+}
+
+/// When the repository's newest change was, by the clock of this computer then.
+async fn newest_event(
+    context: &Context,
+    session: &SessionStatus,
+) -> Option<(&'static str, Timestamp)> {
+    let before = imgrepo_proto::Seq(session.seq?.0.checked_sub(1)?);
+    let peer = context.session.peer().await.ok()?;
+    let page = peer.events(before, 1).await.ok()?;
+    Some(("the repository's newest change was", page.events.first()?.at?))
+}
+
+fn ok(check: &str, message: impl Into<String>) -> Finding {
+    finding(check, FindingState::Ok, message, None)
+}
+
+fn warning(check: &str, message: impl Into<String>, hint: Option<String>) -> Finding {
+    finding(check, FindingState::Warning, message, hint)
+}
+
+fn problem(check: &str, message: impl Into<String>, hint: Option<String>) -> Finding {
+    finding(check, FindingState::Problem, message, hint)
+}
+
+fn finding(
+    check: &str,
+    state: FindingState,
+    message: impl Into<String>,
+    hint: Option<String>,
+) -> Finding {
+    Finding { check: check.to_owned(), state, message: message.into(), hint }
+}
