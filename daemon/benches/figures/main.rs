@@ -42,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
     let kept = target.join("bench");
     std::fs::create_dir_all(&kept)?;
+    spread(&kept);
     // On the disk that the build is on: the temporary directory may be memory.
     let work = tempfile::tempdir_in(&kept)?;
     let only = std::env::var("ONLY").ok();
@@ -59,6 +60,19 @@ fn main() -> anyhow::Result<()> {
         runtime.block_on(memory::measure(&work.path().join("memory"), &mut report))?;
     }
     report.finish(&kept.join("figures.json"))
+}
+
+/// Has every new directory in this one begin in a part of the disk of its own, where the system can.
+/// Without a journal ext4 gives no number of a removed file again for a minute and searches on: a run
+/// that came to where the last one was would make files at a fifth of the disk's speed.
+fn spread(directory: &Path) {
+    #[cfg(target_os = "linux")]
+    if let Ok(directory) = std::fs::File::open(directory)
+        && let Ok(flags) = rustix::fs::ioctl_getflags(&directory)
+    {
+        // Elsewhere than on ext4 it says nothing, or is not known.
+        let _ = rustix::fs::ioctl_setflags(&directory, flags | rustix::fs::IFlags::TOPDIR);
+    }
 }
 
 /// A connection to the daemon of this home.

@@ -1,5 +1,7 @@
 //! Many small images, durable: 111 KB each, 32 in flight on one session, beside a bare loop that only
 //! writes, syncs and renames files of the same bytes. Round by round in turn, because disks have moods.
+//! Beside the rate stands the time that the processors work on one upload: what others do on the
+//! machine meanwhile hardly changes it.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 
 use crate::picture::Picture;
 use crate::process::Daemon;
@@ -21,12 +23,16 @@ const IN_FLIGHT: usize = 32;
 const BARE_THREADS: usize = 16;
 const ROUNDS: u64 = 7;
 
+/// `USER_HZ`, in which Linux tells the times of processes.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     std::fs::create_dir_all(work)?;
     let server = Daemon::serve(&work.join("home")).map_err(|what| anyhow!(what))?;
     let session = V2::open(&server.url(), "bench").await.map_err(|end| anyhow!("{end:?}"))?;
     let session = Arc::new(session);
     let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let mut cpu = [0.0; 2];
     // The first round warms up and does not count.
     for round in 0..=ROUNDS {
         let pictures: Arc<Vec<Picture>> = Arc::new(
@@ -36,21 +42,40 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
                 })
                 .collect(),
         );
+        let worked = [std::process::id(), server.pid()].map(cpu_seconds);
         let by_session = uploads(&session, &pictures).await?;
+        let has_worked = [std::process::id(), server.pid()].map(cpu_seconds);
         let directory = work.join(format!("bare-{round}"));
-        // Nothing is removed before the end: ext4 gives no number of a file again for some seconds
-        // and searches on, which whoever comes next would pay for.
+        // Nothing is removed before the end: see `spread`.
         let by_loop = tokio::task::block_in_place(|| files(&directory, &pictures))?;
-        if round > 0 {
-            ours.push(by_session);
-            bare.push(by_loop);
-            ratios.push(by_session / by_loop);
+        if round == 0 {
+            continue;
         }
+        for (sum, (before, after)) in cpu.iter_mut().zip(worked.into_iter().zip(has_worked)) {
+            *sum += after? - before?;
+        }
+        ours.push(by_session);
+        bare.push(by_loop);
+        ratios.push(by_session / by_loop);
     }
+    let each = |seconds: f64| seconds * 1e6 / (ROUNDS as f64 * IMAGES as f64);
     report.add("small uploads, 111 KB, 32 in flight, durable", median(&ours), "a second", "");
+    report.add("  processor time of the client for one", each(cpu[0]), "us", "");
+    report.add("  processor time of the server for one", each(cpu[1]), "us", "");
     report.add("  a bare loop of the same files, 16 threads", median(&bare), "a second", "");
     report.add("  ratio", median(&ratios), "", ">= 0.6");
     Ok(())
+}
+
+/// How long processors have worked for a process.
+fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/stat");
+    let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    // Behind the name, which may be of any letters: the state, ten numbers, then the user's and the
+    // system's time.
+    let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: Vec<f64> = numbers.skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
+    Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
 /// Uploads a second.
