@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use crate::link::window::{ReceiveWindow, WindowFault};
+use crate::repository::blobs::APPENDED_BYTES;
 
 /// Pieces below this are copied together. A piece kept as it came keeps the whole buffer that the
 /// WebSocket read it into: as large as the largest message, so with other messages between them
@@ -85,7 +86,11 @@ impl Intake {
             return Ok(());
         }
         let len = bytes.len() as u64;
-        came.store(bytes);
+        if self.size <= APPENDED_BYTES {
+            came.store_small(bytes, self.size);
+        } else {
+            came.store(bytes);
+        }
         let is_enough = came.window.expected() >= came.awaited;
         // One reader adds, so the sum cannot pass the window between two of its looks.
         let all = self.session.held.fetch_add(len, Ordering::Relaxed) + len;
@@ -179,6 +184,20 @@ impl Came {
         }
     }
 
+    /// One piece of a content that is taken whole: hashed and written as it is, while the WebSocket
+    /// reads into the same buffer again.
+    fn store_small(&mut self, bytes: Bytes, size: u64) {
+        if self.joined.is_empty() {
+            if bytes.len() as u64 == size && bytes.len() >= JOIN_BELOW_BYTES {
+                return self.pieces.push(bytes);
+            }
+            // These bytes are counted as expected already.
+            let rest = size.saturating_sub(self.window.expected());
+            self.joined.reserve(bytes.len() + usize::try_from(rest).unwrap_or_default());
+        }
+        self.joined.extend_from_slice(&bytes);
+    }
+
     fn seal(&mut self) {
         if !self.joined.is_empty() {
             self.pieces.push(std::mem::take(&mut self.joined).freeze());
@@ -239,6 +258,26 @@ mod tests {
         assert!(intake.is_empty());
         intake.acked(at as u64);
         assert_eq!(held(&session), 0);
+    }
+
+    #[tokio::test]
+    async fn a_small_content_is_one_piece() {
+        let whole = bytes(0..111_000);
+        for cuts in [vec![0, 111_000], vec![0, 65_536, 111_000], vec![0, 1, 70_000, 111_000]] {
+            let intake = Intake::new(111_000, 1 << 20, SessionIntake::new(1 << 20));
+            for cut in cuts.windows(2) {
+                intake.put(cut[0] as u64, whole.slice(cut[0]..cut[1])).unwrap();
+            }
+            let taken = intake.take().await;
+            assert_eq!(taken, std::slice::from_ref(&whole), "{cuts:?}");
+        }
+        // Taken in between, it goes on.
+        let intake = Intake::new(111_000, 1 << 20, SessionIntake::new(1 << 20));
+        intake.put(0, whole.slice(..50_000)).unwrap();
+        let mut taken = intake.take().await;
+        intake.put(50_000, whole.slice(50_000..)).unwrap();
+        taken.append(&mut intake.take().await);
+        assert_eq!(taken.concat(), whole);
     }
 
     #[tokio::test]
