@@ -26,6 +26,11 @@ const WRONG_USAGE: u8 = 2;
 /// Threads that wait for the disk at once: what keeps a disk busy with fsyncs, and readers beside.
 const BLOCKING_THREADS: usize = 64;
 
+/// A block of this size, given back once, tells glibc what is usual here (mallopt(3), the dynamic
+/// threshold): it then keeps twice as much at the end of each heap. It starts with 128 KiB, so small
+/// images had the system take their memory back and clear new for each: a tenth of their time.
+const USUAL_BLOCK_BYTES: usize = 512 * 1024;
+
 /// How long the end waits for calls of the system that nobody needs any more: a name that is looked
 /// up at a silent DNS server takes half a minute, a file on a disk that is away for ever. All that
 /// has to reach the disk was waited for before.
@@ -82,6 +87,7 @@ impl From<Told> for Flags {
 }
 
 fn main() -> ExitCode {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(USUAL_BLOCK_BYTES)));
     let cli = Cli::parse();
     let done = start_log().and_then(|()| match cli.command {
         None => run(&cli.told.into()).map(|()| ExitCode::SUCCESS),
