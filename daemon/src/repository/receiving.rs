@@ -3,8 +3,8 @@
 //! The bytes go to staging, the last of them also through hash, probe and place, all in one visit
 //! to the blocking pool; the record goes to the committer only when the blob is durable, and staging
 //! lets go of the content only when the record is. A small content that comes whole is hashed and
-//! probed where it is, in memory, and goes to the committer with its record. Called by the server,
-//! one [`Receiving`] for each upload.
+//! probed where it is, in memory and at once, and goes to the committer with its record. Called by
+//! the server, one [`Receiving`] for each upload.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -232,11 +232,9 @@ impl Receiving {
             && self.wants_all_at_once()
             && let Some(share) = self.repository.share(added)
         {
-            let slot = self.slot.clone();
-            let taken =
-                self.repository.hop(move |inner| Ok(take(inner, &slot, pieces, share))).await;
-            self.outcome =
-                Some(taken.map_err(|refusal| faults::of_upload(refusal, &self.wanted.name))?);
+            // Not in the blocking pool: 60 us for the largest (256 KiB, 4.2 GB/s), about what the way
+            // there and back takes, and the probe is bounded.
+            self.outcome = Some(take(&self.repository.inner, &self.slot, pieces, share));
             self.offset = added;
             return Ok(added);
         }
