@@ -9,7 +9,7 @@ use imgrepo_proto::session::command::Upload;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, Refusal};
 use tokio_util::sync::CancellationToken;
 
-use super::catalog::{Again, ImageState};
+use super::catalog::{Again, ImageState, Imported};
 use super::people::{Action, Actor, authorize};
 use super::staging::{Claim, Key, Slot};
 use super::{Inner, faults};
@@ -23,6 +23,8 @@ pub(crate) struct Wanted {
     pub(crate) hash: Option<BlobHash>,
     pub(crate) taken_at: Option<String>,
     pub(crate) again: Again,
+    /// What an old catalog said of it.
+    pub(crate) imported: Option<Imported>,
 }
 
 /// What is to be done about an announcement.
@@ -69,6 +71,7 @@ pub(crate) fn check(
         hash: upload.hash,
         taken_at: upload.taken_at.clone(),
         again,
+        imported: None,
     })
 }
 

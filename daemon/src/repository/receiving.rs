@@ -62,14 +62,22 @@ impl Repository {
         again: Again,
         done: Done<UploadReply>,
     ) -> Option<Receiving> {
-        let mut answer = Answer::new(done);
-        let wanted = match check(actor, &upload, again, self.inner.settings.max_image_bytes) {
-            Ok(wanted) => wanted,
+        let answer = Answer::new(done);
+        match check(actor, &upload, again, self.inner.settings.max_image_bytes) {
+            Ok(wanted) => self.begin_wanted(wanted, answer).await,
             Err(refusal) => {
                 answer.give(Err(refusal));
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// Begins an upload whose announcement was checked.
+    pub(crate) async fn begin_wanted(
+        &self,
+        wanted: Wanted,
+        mut answer: Answer<UploadReply>,
+    ) -> Option<Receiving> {
         loop {
             let question = wanted.clone();
             let decision = self.hop(move |inner| decide(inner, &question)).await;
@@ -295,7 +303,7 @@ impl Receiving {
 }
 
 fn proposal(wanted: Wanted, mut placed: Placed, answer: Answer<UploadReply>) -> Work {
-    let Wanted { actor, name, size_bytes, taken_at, again, .. } = wanted;
+    let Wanted { actor, name, size_bytes, taken_at, again, imported, .. } = wanted;
     let probe = &placed.probe;
     let image = NewImage {
         person: actor.person,
@@ -307,6 +315,7 @@ fn proposal(wanted: Wanted, mut placed: Placed, answer: Answer<UploadReply>) -> 
         height: probe.height,
         taken_at: taken_at.or_else(|| probe.taken_at.clone()),
         again,
+        imported,
     };
     Work::Propose {
         by: actor.person,

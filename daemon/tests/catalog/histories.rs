@@ -3,19 +3,30 @@
 use imgrepo_proto::session::command::{Filter, Sort, State};
 use imgrepo_proto::{ImageId, Seq};
 use imgrepod::repository::catalog::{
-    Again, Change, ImageState, NewImage, PageQuery, PersonId, Proposal,
+    Again, Change, ImageState, Imported, NewImage, PageQuery, PersonId, Proposal,
 };
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::scene::{Scene, hash, name, now};
 
 const NAMES: [&str; 5] = ["a.jpg", "A.JPG", "beach.png", "é", "beach.jpg"];
 
+fn imported() -> impl Strategy<Value = Imported> {
+    let numbers = prop_oneof![9 => 0..12u64, 1 => Just(u64::MAX)];
+    (numbers, 0..2i64).prop_map(|(number, day)| Imported {
+        number,
+        timestamp: format!("\"day {day}\""),
+        uploaded_at: (day > 0).then(|| now() - SignedDuration::from_hours(24 * day)),
+    })
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let id = || (1..8u64).prop_map(ImageId);
     let again = prop::sample::select(vec![Again::Reuse, Again::UnlessDeleted, Again::SameNameOnly]);
-    let new = (1..3i64, prop::sample::select(&NAMES[..]), 0..4u8, again);
-    let store = new.prop_map(|(person, text, content, again)| {
+    let imported = prop::option::weighted(0.3, imported());
+    let new = (1..3i64, prop::sample::select(&NAMES[..]), 0..4u8, again, imported);
+    let store = new.prop_map(|(person, text, content, again, imported)| {
         Change::Store(NewImage {
             person: PersonId(person),
             name: name(text),
@@ -26,6 +37,7 @@ fn change() -> impl Strategy<Value = Change> {
             height: Some(u32::from(content)),
             taken_at: None,
             again,
+            imported,
         })
     });
     prop_oneof![
@@ -90,11 +102,16 @@ proptest! {
             let newest = sqlite.catalog.newest_seq().unwrap();
             let committed = done.iter().flatten().filter_map(|done| done.seq);
             prop_assert!(committed.is_sorted());
-            // Numbers of images go up one by one and are never given again.
-            for done in done.iter().flatten() {
+            // Numbers of images go up one by one and are never given again; an import brings its own.
+            for (proposal, done) in group.iter().zip(&done) {
+                let Ok(done) = done else { continue };
+                let brought = match &proposal.change {
+                    Change::Store(NewImage { imported: Some(entry), .. }) => entry.number,
+                    _ => 0,
+                };
                 if done.image.id.0 > given {
-                    prop_assert_eq!(done.image.id.0, given + 1);
-                    given += 1;
+                    prop_assert!([given + 1, brought].contains(&done.image.id.0));
+                    given = done.image.id.0;
                 }
             }
             prop_assert_eq!(newest, memory.catalog.newest_seq().unwrap());
@@ -114,6 +131,10 @@ proptest! {
         for id in 0..=given + 1 {
             let id = ImageId(id);
             prop_assert_eq!(sqlite.catalog.image(id).unwrap(), memory.catalog.image(id).unwrap());
+            prop_assert_eq!(
+                sqlite.catalog.imported_timestamp(id).unwrap(),
+                memory.catalog.imported_timestamp(id).unwrap()
+            );
         }
         let hashes: Vec<_> = (0..5).map(hash).collect();
         prop_assert_eq!(

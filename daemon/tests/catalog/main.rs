@@ -9,5 +9,6 @@
 mod conformance;
 mod files;
 mod histories;
+mod imports;
 mod pages;
 mod scene;

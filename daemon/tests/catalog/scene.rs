@@ -93,6 +93,7 @@ impl Scene {
             height: None,
             taken_at: Some("2021-07-04T18:30:00".to_owned()),
             again,
+            imported: None,
         }
     }
 

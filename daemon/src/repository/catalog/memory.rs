@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use super::page::{PagePlan, events_reply};
 use super::rules::{self, Known, Step};
 use super::{
-    Catalog, CatalogResult, Change, Committed, ImageState, PageQuery, PersonId, PersonKind,
-    Proposal, StoredImage, SyncedPartial,
+    Catalog, CatalogResult, Change, Committed, ImageState, Imported, NewImage, PageQuery, PersonId,
+    PersonKind, Proposal, StoredImage, SyncedPartial,
 };
 
 /// The catalog in memory.
@@ -33,8 +33,10 @@ pub struct MemoryCatalog {
 struct Kept {
     /// The person of number n is at n - 1.
     people: Vec<(PersonKind, PersonName)>,
-    /// The image of number n is at n - 1.
-    images: Vec<StoredImage>,
+    /// By number, which imports may leave gaps in.
+    images: BTreeMap<ImageId, StoredImage>,
+    /// What imported images were in the catalog that they come from, with their names there.
+    imported: BTreeMap<ImageId, (ImageName, Imported)>,
     tombstones: BTreeSet<(PersonId, BlobHash)>,
     /// The event of place n is at n - 1.
     events: Vec<Event>,
@@ -60,7 +62,7 @@ fn numbered<T>(items: &[T], n: u64) -> Option<&T> {
 
 impl Kept {
     fn get(&self, id: ImageId) -> Option<&StoredImage> {
-        numbered(&self.images, id.0)
+        self.images.get(&id)
     }
 
     /// The person's images of this content that are not purged.
@@ -68,15 +70,15 @@ impl Kept {
         let fits = move |image: &&StoredImage| {
             image.person == person && image.hash == hash && image.state != ImageState::Purged
         };
-        self.images.iter().filter(fits)
+        self.images.values().filter(fits)
     }
 
     fn in_state(&self, state: ImageState) -> impl DoubleEndedIterator<Item = &StoredImage> {
-        self.images.iter().filter(move |image| image.state == state)
+        self.images.values().filter(move |image| image.state == state)
     }
 
     fn commit_one(&mut self, proposal: &Proposal, now: Timestamp) -> Result<Committed, Refusal> {
-        let next = ImageId(self.images.len() as u64 + 1);
+        let next = ImageId(self.images.keys().next_back().map_or(1, |last| last.0 + 1));
         let verdict = match rules::decide(proposal, next, now, &*self) {
             Ok(verdict) => verdict?,
             Err(never) => match never {},
@@ -88,16 +90,18 @@ impl Kept {
             Step::Nothing => {}
             Step::Insert => {
                 self.tombstones.remove(&owned);
-                self.images.push(image.clone());
+                self.images.insert(image.record.id, image.clone());
+                if let Change::Store(NewImage { name, imported: Some(entry), .. }) =
+                    &proposal.change
+                {
+                    self.imported.insert(image.record.id, (name.clone(), entry.clone()));
+                }
             }
             Step::Rename(_) | Step::Turn(_) => {
                 if image.state == ImageState::Purged {
                     self.tombstones.insert(owned);
                 }
-                let same = |stored: &&mut StoredImage| stored.record.id == image.record.id;
-                if let Some(stored) = self.images.iter_mut().find(same) {
-                    *stored = image.clone();
-                }
+                self.images.insert(image.record.id, image.clone());
             }
         }
         if let Change::Store(new) = &proposal.change {
@@ -181,6 +185,24 @@ impl Known for Kept {
         Ok(all.find(fits).cloned())
     }
 
+    fn imported(
+        &self,
+        person: PersonId,
+        name: &ImageName,
+        hash: BlobHash,
+        entry: &Imported,
+    ) -> Result<Option<StoredImage>, Infallible> {
+        let same = |(id, (named, made)): (&ImageId, &(ImageName, Imported))| {
+            let image = self.get(*id)?;
+            (image.person == person
+                && image.hash == hash
+                && named == name
+                && (made.number, &made.timestamp) == (entry.number, &entry.timestamp))
+                .then(|| image.clone())
+        };
+        Ok(self.imported.iter().find_map(same))
+    }
+
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> Result<bool, Infallible> {
         Ok(self.tombstones.contains(&(person, hash)))
     }
@@ -237,6 +259,20 @@ impl Catalog for MemoryCatalog {
 
     fn stored_by(&self, person: PersonId, hash: BlobHash) -> CatalogResult<Option<StoredImage>> {
         sure(Known::stored_by(&*self.kept(), person, hash))
+    }
+
+    fn imported_as(
+        &self,
+        person: PersonId,
+        name: &ImageName,
+        hash: BlobHash,
+        entry: &Imported,
+    ) -> CatalogResult<Option<StoredImage>> {
+        sure(rules::imported_as(person, name, hash, entry, &*self.kept()))
+    }
+
+    fn imported_timestamp(&self, id: ImageId) -> CatalogResult<Option<String>> {
+        Ok(self.kept().imported.get(&id).map(|(_, entry)| entry.timestamp.clone()))
     }
 
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> CatalogResult<bool> {
@@ -298,7 +334,7 @@ impl Catalog for MemoryCatalog {
 
     fn is_referenced(&self, hash: BlobHash) -> CatalogResult<bool> {
         let refers = |image: &StoredImage| image.hash == hash && image.state != ImageState::Purged;
-        Ok(self.kept().images.iter().any(refers))
+        Ok(self.kept().images.values().any(refers))
     }
 
     fn put_partial(&self, partial: &SyncedPartial, _: Timestamp) -> CatalogResult<()> {

@@ -81,8 +81,29 @@ pub struct NewImage {
     pub height: Option<u32>,
     /// As in [`ImageRecord::taken_at`].
     pub taken_at: Option<String>,
-    /// How this upload treats what the person stored before.
+    /// How this upload treats what the person stored before; not asked of what is imported.
     pub again: Again,
+    /// Where it comes out of an old catalog: what that said of it.
+    pub imported: Option<Imported>,
+}
+
+/// What an old catalog said of an image, beside its name and its uploader. An entry is recognised by
+/// all of that together with the content, whatever became of its image since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Its number there; its number here too, where that is free and at most
+    /// [`Imported::LAST_KEPT`].
+    pub number: u64,
+    /// When it was uploaded, in the JSON in which it stood there: a text or a number.
+    pub timestamp: String,
+    /// The same as a time, where it could be read; else the import's counts.
+    pub uploaded_at: Option<Timestamp>,
+}
+
+impl Imported {
+    /// The largest number that an import keeps. New images are numbered behind it, and every number
+    /// must stay exact in programs that keep them as floating point (to 2^53).
+    pub const LAST_KEPT: u64 = u32::MAX as u64;
 }
 
 /// What to do where the person has stored this content before.
@@ -212,6 +233,19 @@ pub trait Catalog: Send + Sync {
 
     /// The image that this person has of this content, listed or in the trash.
     fn stored_by(&self, person: PersonId, hash: BlobHash) -> CatalogResult<Option<StoredImage>>;
+
+    /// The image, in whatever state, that this entry of an old catalog is here: what was made of it
+    /// by an import, or what it was exported from.
+    fn imported_as(
+        &self,
+        person: PersonId,
+        name: &ImageName,
+        hash: BlobHash,
+        entry: &Imported,
+    ) -> CatalogResult<Option<StoredImage>>;
+
+    /// The timestamp with which an image was imported, as in [`Imported::timestamp`].
+    fn imported_timestamp(&self, id: ImageId) -> CatalogResult<Option<String>>;
 
     /// Whether this person purged this content.
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> CatalogResult<bool>;

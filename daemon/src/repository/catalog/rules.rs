@@ -8,7 +8,7 @@ use imgrepo_proto::session::event::EventKind;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, Refusal};
 use jiff::Timestamp;
 
-use super::{Again, Change, ImageState, NewImage, PersonId, Proposal, StoredImage};
+use super::{Again, Change, ImageState, Imported, NewImage, PersonId, Proposal, StoredImage};
 
 /// What the rules need to know of what is there, earlier changes of the same group included.
 pub(crate) trait Known {
@@ -30,6 +30,14 @@ pub(crate) trait Known {
         person: PersonId,
         hash: BlobHash,
         name: &ImageName,
+    ) -> Result<Option<StoredImage>, Self::Error>;
+    /// The image that was made of this entry of an old catalog.
+    fn imported(
+        &self,
+        person: PersonId,
+        name: &ImageName,
+        hash: BlobHash,
+        entry: &Imported,
     ) -> Result<Option<StoredImage>, Self::Error>;
     /// Whether the person purged this content.
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> Result<bool, Self::Error>;
@@ -148,6 +156,16 @@ fn store<K: Known>(
         )));
     }
     let verdict = |step, image, duplicate| Ok(Ok(Verdict { step, image, by, duplicate }));
+    if let Some(entry) = &new.imported {
+        if let Some(image) = imported_as(new.person, &new.name, new.hash, entry, known)? {
+            return verdict(Step::Nothing, image, true);
+        }
+        let wanted = ImageId(entry.number);
+        let is_kept = (1..=Imported::LAST_KEPT).contains(&wanted.0);
+        let id = if is_kept && known.image(wanted)?.is_none() { wanted } else { next };
+        let at = entry.uploaded_at.map_or(now, kept_time);
+        return verdict(Step::Insert, fresh(new, uploader, id, at), false);
+    }
     let there = match new.again {
         Again::SameNameOnly => known.listed_as(new.person, new.hash, &new.name)?,
         Again::Reuse | Again::UnlessDeleted => known.stored_by(new.person, new.hash)?,
@@ -173,6 +191,28 @@ fn store<K: Known>(
     }
 }
 
+/// See [`super::Catalog::imported_as`].
+pub(crate) fn imported_as<K: Known>(
+    person: PersonId,
+    name: &ImageName,
+    hash: BlobHash,
+    entry: &Imported,
+    known: &K,
+) -> Result<Option<StoredImage>, K::Error> {
+    if let Some(image) = known.imported(person, name, hash, entry)? {
+        return Ok(Some(image));
+    }
+    // An export of this very repository: the numbers are those here.
+    let Some(image) = known.image(ImageId(entry.number))? else { return Ok(None) };
+    let uploaded_at = entry.uploaded_at.map(kept_time);
+    let is_same = image.hash == hash
+        && image.record.name == name.as_str()
+        && uploaded_at.is_some()
+        && image.record.uploaded_at == uploaded_at
+        && known.person_name(person)?.is_some_and(|uploader| image.record.uploader == uploader);
+    Ok(is_same.then_some(image))
+}
+
 fn turn(image: &mut StoredImage, to: ImageState, now: Timestamp) -> Step {
     image.record.trashed_at = match to {
         ImageState::Listed => None,
@@ -183,7 +223,7 @@ fn turn(image: &mut StoredImage, to: ImageState, now: Timestamp) -> Step {
     Step::Turn(std::mem::replace(&mut image.state, to))
 }
 
-fn fresh(new: &NewImage, uploader: String, id: ImageId, now: Timestamp) -> StoredImage {
+fn fresh(new: &NewImage, uploader: String, id: ImageId, at: Timestamp) -> StoredImage {
     StoredImage {
         record: ImageRecord {
             id,
@@ -194,7 +234,7 @@ fn fresh(new: &NewImage, uploader: String, id: ImageId, now: Timestamp) -> Store
             media_type: Some(new.media_type.clone()),
             width: new.width,
             height: new.height,
-            uploaded_at: Some(now),
+            uploaded_at: Some(at),
             taken_at: new.taken_at.clone(),
             placeholder: None,
             trashed_at: None,

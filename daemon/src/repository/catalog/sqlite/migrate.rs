@@ -13,7 +13,8 @@ use super::open::{beside, put};
 
 /// The steps from version n to n + 1, at n. To change the schema, add the next file here; never edit
 /// one that was released. The file of a step is run in one transaction, on a catalog that was copied.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// Brings an older catalog to the newest version, after a copy of it was put beside it
 /// (`catalog.db.v1`).
@@ -60,6 +61,9 @@ mod tests {
     use super::super::open::writer;
     use super::*;
 
+    /// The first version alone: what every later one begins with.
+    const FIRST: &[&str] = &[MIGRATIONS[0]];
+
     fn files(directory: &Path) -> Vec<String> {
         let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string();
         let mut names: Vec<_> =
@@ -77,16 +81,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("catalog.db");
         let options = SqliteOptions::default();
-        let old = writer(&path, &options, MIGRATIONS).unwrap();
+        let old = writer(&path, &options, FIRST).unwrap();
         old.execute("INSERT INTO meta (key, value) VALUES ('a', 'b')", []).unwrap();
         drop(old);
-        let mut steps = MIGRATIONS.to_vec();
+        let mut steps = FIRST.to_vec();
         steps.push("UPDATE meta SET value = 'c' WHERE key = 'a'; CREATE TABLE more (a)");
         steps.push("DROP TABLE nothing");
         // A step that fails leaves the catalog as it was, and a copy.
         let error = writer(&path, &options, &steps).unwrap_err();
         assert!(matches!(error, SqliteOpenError::Unusable { .. }), "{error}");
-        assert_eq!(version(&writer(&path, &options, MIGRATIONS).unwrap()), 1);
+        assert_eq!(version(&writer(&path, &options, FIRST).unwrap()), 1);
         steps[2] = "INSERT INTO more VALUES (1)";
         let new = writer(&path, &options, &steps).unwrap();
         assert_eq!(version(&new), 3);
@@ -97,10 +101,10 @@ mod tests {
         assert_eq!(value(&new), "c");
         drop(new);
         assert_eq!(files(directory.path()), ["catalog.db", "catalog.db.v1"]);
-        let copy = writer(&beside(&path, ".v1"), &options, MIGRATIONS).unwrap();
+        let copy = writer(&beside(&path, ".v1"), &options, FIRST).unwrap();
         assert_eq!((version(&copy), value(&copy).as_str()), (1, "b"));
         // What an older program does with it now.
-        let error = writer(&path, &options, MIGRATIONS).unwrap_err();
+        let error = writer(&path, &options, FIRST).unwrap_err();
         assert!(matches!(error, SqliteOpenError::Future { found: 3, known: 1, .. }), "{error}");
     }
 
@@ -108,7 +112,7 @@ mod tests {
     fn a_newer_version_that_stands_in_the_log_alone_is_refused_untouched() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("catalog.db");
-        let living = writer(&path, &SqliteOptions::default(), MIGRATIONS).unwrap();
+        let living = writer(&path, &SqliteOptions::default(), FIRST).unwrap();
         living.pragma_update(None, "user_version", 2).unwrap();
         let left = tempfile::tempdir().unwrap();
         let copy = left.path().join("catalog.db");
@@ -116,7 +120,7 @@ mod tests {
             fs::copy(beside(&path, suffix), beside(&copy, suffix)).unwrap();
         }
         let before = (fs::read(&copy).unwrap(), fs::read(beside(&copy, "-wal")).unwrap());
-        let error = writer(&copy, &SqliteOptions::default(), MIGRATIONS).unwrap_err();
+        let error = writer(&copy, &SqliteOptions::default(), FIRST).unwrap_err();
         assert!(matches!(error, SqliteOpenError::Future { found: 2, .. }), "{error}");
         assert!((fs::read(&copy).unwrap(), fs::read(beside(&copy, "-wal")).unwrap()) == before);
     }

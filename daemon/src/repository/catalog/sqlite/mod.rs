@@ -23,10 +23,10 @@ use rusqlite::{Connection, ErrorCode};
 pub use self::check::SqliteOpenError;
 use self::rows::{Lookup, counter};
 use super::page::PagePlan;
-use super::rules::Known;
+use super::rules::{self, Known};
 use super::{
-    Catalog, CatalogError, CatalogResult, Committed, ImageState, PageQuery, PersonId, PersonKind,
-    Proposal, StoredImage, SyncedPartial,
+    Catalog, CatalogError, CatalogResult, Committed, ImageState, Imported, PageQuery, PersonId,
+    PersonKind, Proposal, StoredImage, SyncedPartial,
 };
 
 /// Connections that read. Requests are short; more of them than processors only cost memory.
@@ -166,6 +166,20 @@ impl Catalog for SqliteCatalog {
         self.read(|reader| Lookup(reader).stored_by(person, hash))
     }
 
+    fn imported_as(
+        &self,
+        person: PersonId,
+        name: &ImageName,
+        hash: BlobHash,
+        entry: &Imported,
+    ) -> CatalogResult<Option<StoredImage>> {
+        self.read(|reader| rules::imported_as(person, name, hash, entry, &Lookup(reader)))
+    }
+
+    fn imported_timestamp(&self, id: ImageId) -> CatalogResult<Option<String>> {
+        self.read(|reader| rows::imported_timestamp(reader, id))
+    }
+
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> CatalogResult<bool> {
         self.read(|reader| Lookup(reader).has_tombstone(person, hash))
     }
@@ -246,6 +260,7 @@ mod tests {
                 height: None,
                 taken_at: None,
                 again: Again::Reuse,
+                imported: None,
             }),
         };
         catalog.commit(&[store(0)], now).unwrap();

@@ -8,7 +8,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::repository::catalog::rules::Known;
-use crate::repository::catalog::{ImageState, PersonId, PersonKind, StoredImage};
+use crate::repository::catalog::{ImageState, Imported, PersonId, PersonKind, StoredImage};
 
 /// What [`stored`] reads, of `image` joined with `person`.
 pub(super) const STORED: &str = "image.name, image.id, person.name, image.size_bytes, image.blob, \
@@ -113,6 +113,16 @@ pub(super) fn person(
     statement.query_row(values, |row| row.get(0)).optional().map(|id| id.map(PersonId))
 }
 
+/// The timestamp with which an image was imported.
+pub(super) fn imported_timestamp(
+    connection: &Connection,
+    id: ImageId,
+) -> rusqlite::Result<Option<String>> {
+    let mut statement =
+        connection.prepare_cached("SELECT timestamp FROM imported WHERE image = ?")?;
+    statement.query_row([integer(id.0)], |row| row.get(0)).optional()
+}
+
 /// What one connection knows, within the transaction that is open on it.
 pub(super) struct Lookup<'a>(pub(super) &'a Connection);
 
@@ -164,6 +174,20 @@ impl Known for Lookup<'_> {
         let condition = "image.blob = ? AND image.state = 0 AND image.person = ? \
             AND image.name = ? ORDER BY image.id LIMIT 1";
         self.one(condition, (hash.0, person.0, name.as_str()))
+    }
+
+    fn imported(
+        &self,
+        person: PersonId,
+        name: &ImageName,
+        hash: BlobHash,
+        entry: &Imported,
+    ) -> rusqlite::Result<Option<StoredImage>> {
+        let condition = "image.person = ? AND image.blob = ? AND image.id IN ( \
+            SELECT image FROM imported WHERE number = ? AND name = ? AND timestamp = ?) \
+            ORDER BY image.id LIMIT 1";
+        let number = integer(entry.number);
+        self.one(condition, (person.0, hash.0, number, name.as_str(), &entry.timestamp))
     }
 
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> rusqlite::Result<bool> {

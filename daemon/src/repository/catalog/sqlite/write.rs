@@ -14,7 +14,8 @@ use super::rows::{self, Lookup, counter, integer, kind_word, state_number};
 use crate::repository::catalog::glob::fold;
 use crate::repository::catalog::rules::{self, Step, Verdict};
 use crate::repository::catalog::{
-    Change, Committed, ImageState, PersonId, PersonKind, Proposal, StoredImage, SyncedPartial,
+    Change, Committed, ImageState, NewImage, PersonId, PersonKind, Proposal, StoredImage,
+    SyncedPartial,
 };
 
 /// Commits a group; see [`super::super::Catalog::commit`].
@@ -37,6 +38,7 @@ pub(super) fn commit(
             }
         };
         write_image(&transaction, &verdict, now)?;
+        write_imported(&transaction, proposal, &verdict)?;
         tally.count(&verdict);
         if let Change::Store(new) = &proposal.change {
             remove_partial(&transaction, new.person, new.hash, new.size_bytes)?;
@@ -79,7 +81,8 @@ impl Tally {
             Step::Nothing | Step::Rename(_) => {}
             Step::Insert => {
                 add(image.state, 1);
-                self.image += 1;
+                // An import brings numbers of its own, some below the last one given.
+                self.image = self.image.max(image.record.id.0);
             }
             Step::Turn(before) => {
                 add(before, -1);
@@ -151,6 +154,24 @@ fn write_image(
             point_dedup(transaction, image)
         }
     }
+}
+
+/// Remembers what a new image was in the catalog that it comes from.
+fn write_imported(
+    transaction: &Transaction<'_>,
+    proposal: &Proposal,
+    verdict: &Verdict,
+) -> rusqlite::Result<()> {
+    let Change::Store(NewImage { name, imported: Some(entry), .. }) = &proposal.change else {
+        return Ok(());
+    };
+    if verdict.step == Step::Insert {
+        let sql = "INSERT INTO imported (image, number, name, timestamp) VALUES (?, ?, ?, ?)";
+        let image = integer(verdict.image.record.id.0);
+        let values = (image, integer(entry.number), name.as_str(), &entry.timestamp);
+        transaction.prepare_cached(sql)?.execute(values)?;
+    }
+    Ok(())
 }
 
 fn insert(transaction: &Transaction<'_>, image: &StoredImage) -> rusqlite::Result<()> {
