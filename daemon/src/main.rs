@@ -14,8 +14,11 @@ use imgrepod::config::{self, Config, Flags};
 use imgrepod::control::Farewells;
 use imgrepod::daemon::{Daemon, Ground};
 use imgrepod::paths::Paths;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
+#[path = "main/classic.rs"]
+mod classic;
 // What is in `src/service/` is the library's room.
 #[path = "main/service.rs"]
 mod service;
@@ -54,6 +57,12 @@ struct Cli {
 enum Command {
     /// Have the daemon start at login
     Service(service::Args),
+    /// Take over the images of another system into the repository of this home
+    #[command(subcommand)]
+    Import(classic::Import),
+    /// Write the repository of this home for another system
+    #[command(subcommand)]
+    Export(classic::Export),
 }
 
 /// The daemon's own flags.
@@ -92,6 +101,12 @@ fn main() -> ExitCode {
     let done = start_log().and_then(|()| match cli.command {
         None => run(&cli.told.into()).map(|()| ExitCode::SUCCESS),
         Some(Command::Service(args)) => Ok(service::run(args, &cli.told)),
+        Some(Command::Import(import)) => {
+            classic::import(&import, &cli.told.into(), &start_runtime()?)
+        }
+        Some(Command::Export(export)) => {
+            classic::export(&export, &cli.told.into(), &start_runtime()?)
+        }
     });
     match done {
         Ok(code) => code,
@@ -130,8 +145,17 @@ fn run(flags: &Flags) -> Result<(), Refusal> {
     #[cfg(unix)]
     raise_open_files();
     let paths = Paths::from_env(|name| std::env::var_os(name))?;
+    let runtime = start_runtime()?;
+    let farewells = runtime.block_on(until_told(flags, paths))?;
+    runtime.shutdown_timeout(LEFT_OVER);
+    // Now whoever asked for the end may start another.
+    drop(farewells);
+    Ok(())
+}
+
+fn start_runtime() -> Result<Runtime, Refusal> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_multi_thread()
         // Two at least: a request must not wait for another's work on a machine of one core.
         .worker_threads(cores.max(2))
         .max_blocking_threads(BLOCKING_THREADS)
@@ -140,12 +164,7 @@ fn run(flags: &Flags) -> Result<(), Refusal> {
         .build()
         .map_err(|error| {
             Refusal::new(ErrorCode::Internal, format!("cannot start the runtime: {error}"))
-        })?;
-    let farewells = runtime.block_on(until_told(flags, paths))?;
-    runtime.shutdown_timeout(LEFT_OVER);
-    // Now whoever asked for the end may start another.
-    drop(farewells);
-    Ok(())
+        })
 }
 
 /// Lets this process have as many open files as its user may give it: the usual 1,024 are used up by

@@ -25,6 +25,7 @@ pub mod blobs;
 pub mod catalog;
 mod changes;
 mod changing;
+pub mod classic;
 mod commit;
 mod content;
 pub mod durable;

@@ -1,9 +1,10 @@
 //! Pictures: what kind of image some bytes are, how large, and when it was taken.
 //!
 //! The only room that knows image formats. The repository asks [`kind_of`] with the first bytes of
-//! an upload and [`probe`] with the whole content before it is stored. Pixels are never decoded
-//! here, names never looked at, and whatever the content holds, a probe reads at most 1 MiB of it
-//! in at most 2,048 pieces, keeps a few KiB of that in memory, and does not panic.
+//! an upload and [`probe`] with the whole content before it is stored. Neither decodes pixels
+//! (`thumbnail` does, for an export alone) or looks at names, and whatever the content holds, a
+//! probe reads at most 1 MiB of it in at most 2,048 pieces, keeps a few KiB of that in memory, and
+//! does not panic.
 
 mod boxes;
 mod exif;
@@ -15,6 +16,7 @@ mod raw;
 mod source;
 #[cfg(test)]
 mod tests;
+pub(crate) mod thumbnail;
 mod tiff;
 
 use std::io::{self, Read, Seek};
