@@ -117,16 +117,16 @@ fn the_client_of_the_protocols_page_works() {
 }
 
 /// An old server, which ends when its input does.
-struct OldServer {
+pub(crate) struct OldServer {
     process: Running,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl OldServer {
-    fn start(limit: &[&str]) -> OldServer {
+    pub(crate) fn start(arguments: &[&str]) -> OldServer {
         let mut child = Command::new(python())
             .arg(script("classic_server.py"))
-            .args(limit)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -138,14 +138,14 @@ impl OldServer {
     }
 
     /// Ends it in order.
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         drop(self.process.0.stdin.take());
         let _ = self.process.0.wait();
     }
 }
 
 /// The daemon's local socket.
-fn control(home: &Path) -> Client {
+pub(crate) fn control(home: &Path) -> Client {
     let home = home.as_os_str().to_owned();
     let endpoint = endpoint::from_env(|name| (name == "IMGREPO_HOME").then(|| home.clone()));
     let program = Program { name: "proofs".to_owned(), version: "0".to_owned() };
@@ -160,7 +160,7 @@ fn upload(client: &mut Client, directory: &Path, picture: &Picture) -> Result<Ou
     client.call_with(&Request::Upload(upload), &mut |_| Ok(()))
 }
 
-fn list(client: &mut Client) -> Vec<(u64, String, String)> {
+pub(crate) fn list(client: &mut Client) -> Vec<(u64, String, String)> {
     match client.call(&Request::List(List::default())) {
         Ok(Outcome::Images(page)) => page
             .images

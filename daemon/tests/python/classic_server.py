@@ -1,12 +1,20 @@
 """A small old server, by the old system's table and with its library: for the daemon to be a client of.
 
-classic_server.py [MAX_SIZE]: prints its address. MAX_SIZE is the most bytes of a message; the library's
-own 1 MiB when missing, as in the old system.
+classic_server.py [MAX_SIZE [FOLDER]]: prints its address. MAX_SIZE is the most bytes of a message; the
+library's own 1 MiB when missing, as in the old system. FOLDER is one that an old server left, with
+metadata.json and imagens/; what comes new is not written there.
 """
-import asyncio, json, sys
+import asyncio, json, os, sys
 from websockets.asyncio.server import serve
 
 images, sessions = [], set()
+
+def load(folder):
+    with open(os.path.join(folder, "metadata.json")) as file:   # in the system's encoding, as the old one did
+        for entry in json.load(file):
+            with open(os.path.join(folder, entry["path"]), "rb") as image: content = image.read()
+            assert entry["thumb_path"] is None or os.path.getsize(os.path.join(folder, entry["thumb_path"]))
+            images.append({"filename": entry["filename"], "uploader": entry["uploader"], "content": content})
 
 def notice(image):
     return {"event": "NEW_UPLOAD", "message": f"Novo arquivo '{image['filename']}' enviado por {image['uploader']}"}
@@ -59,4 +67,5 @@ async def main(limit):
         print(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)  # until the test lets go
 
+if sys.argv[2:]: load(sys.argv[2])
 asyncio.run(main({"max_size": int(sys.argv[1])} if sys.argv[1:] else {}))

@@ -4,18 +4,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use imgrepo_proto::session::EventKind;
 use imgrepo_proto::session::command::{List, Target};
-use imgrepo_proto::{ErrorCode, ImageId, ImageRecord, Seq};
+use imgrepo_proto::{ErrorCode, ImageId, ImageRecord, RepositoryId, Seq};
 use imgrepod::repository::Repository;
+use imgrepod::repository::blobs::memory::MemoryBlobs;
+use imgrepod::repository::catalog::memory::MemoryCatalog;
 use imgrepod::repository::classic::{ExportSummary, Folder, ImportSummary, LeftOut};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::support::{delete, guest, image, open, purge, read, upload};
+use super::support::{delete, guest, image, open, purge, read, settings, upload};
 
 fn recife() -> TimeZone {
     TimeZone::fixed(jiff::tz::offset(-3))
@@ -363,6 +366,13 @@ async fn a_content_that_is_damaged_is_left_out_of_an_export() {
     assert_eq!(images, ["3_large.ppm"]);
 }
 
+/// A repository that keeps nothing: what makes one on a disk would take most of the time.
+fn in_memory(directory: &Path) -> Repository {
+    fs::create_dir_all(directory).unwrap();
+    let catalog = Arc::new(MemoryCatalog::new(RepositoryId("00ff".to_owned())));
+    Repository::with(catalog, Arc::new(MemoryBlobs::default()), settings(directory)).unwrap()
+}
+
 /// All that the old format holds of an image: number, name, uploader, timestamp, content.
 type Held = (u64, String, String, String, Vec<u8>);
 
@@ -426,7 +436,7 @@ proptest! {
             let parent = tempfile::tempdir().unwrap();
             let mut from = old.path().to_owned();
             for round in ["once", "twice"] {
-                let repository = open(&parent.path().join("data").join(round));
+                let repository = in_memory(&parent.path().join("data").join(round));
                 let summary = import(&repository, &from).await;
                 prop_assert_eq!((summary.imported, summary.left_out), (before.len(), vec![]));
                 from = parent.path().join(round);
