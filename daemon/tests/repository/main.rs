@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod classic;
+mod classic_export;
 mod ends;
 mod full;
 mod life;

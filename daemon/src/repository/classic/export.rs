@@ -2,7 +2,7 @@
 //! hash, `metadata.json` last, when all else is on the disk. A folder without that file is none.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufWriter, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, BufRead as _, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 use super::metadata::Line;
+use super::reader::Reader;
 use super::{ExportSummary, IMAGES, LeftOut, METADATA, Told, file_error, timestamp};
 use crate::repository::blobs::Blob;
 use crate::repository::catalog::PageQuery;
@@ -25,9 +26,6 @@ const AT_ONCE: usize = 2;
 
 /// Records that are read from the catalog at once.
 const PAGE: u32 = 500;
-
-/// Bytes that are read of a blob at once.
-const PIECE_BYTES: usize = 256 * 1024;
 
 /// An image that was written: its line, and whether it has a thumbnail.
 struct Written {
@@ -264,68 +262,5 @@ impl List {
             Ok(())
         };
         end().map_err(|error| failed("write", &to, &error))
-    }
-}
-
-/// A blob as something to read from, in pieces.
-struct Reader {
-    blob: Arc<dyn Blob>,
-    /// The piece that was read last, and where in the blob it begins.
-    piece: Vec<u8>,
-    piece_at: u64,
-    at: u64,
-}
-
-impl Reader {
-    fn new(blob: Arc<dyn Blob>) -> Reader {
-        Reader { blob, piece: Vec::new(), piece_at: 0, at: 0 }
-    }
-}
-
-impl BufRead for Reader {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let inside = |reader: &Reader| {
-            let from = reader.at.checked_sub(reader.piece_at)?;
-            usize::try_from(from).ok().filter(|from| *from < reader.piece.len())
-        };
-        if inside(self).is_none() {
-            let left = self.blob.size_bytes().saturating_sub(self.at);
-            let len = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-            self.piece.clear();
-            self.piece.resize(len, 0);
-            self.piece_at = self.at;
-            if let Err(error) = self.blob.read_exact_at(&mut self.piece, self.at) {
-                self.piece.clear();
-                return Err(error);
-            }
-        }
-        let from = inside(self).unwrap_or(self.piece.len());
-        Ok(&self.piece[from..])
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.at = self.at.saturating_add(amount as u64);
-    }
-}
-
-impl Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let piece = self.fill_buf()?;
-        let len = piece.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&piece[..len]);
-        self.consume(len);
-        Ok(len)
-    }
-}
-
-impl Seek for Reader {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.blob.size_bytes().checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
     }
 }

@@ -39,7 +39,7 @@ enum Looked {
     /// Its image is here.
     Present(ImageId),
     /// It is to be stored; the content too, where it is small.
-    New(Wanted, File, Option<Bytes>),
+    New(Box<Wanted>, File, Option<Bytes>),
 }
 
 /// An entry whose content was read.
@@ -47,7 +47,7 @@ enum Received {
     /// Its image is here.
     Present(ImageId),
     /// Its record can be proposed.
-    Ready(Receiving, Outcome),
+    Ready(Box<Receiving>, Outcome),
     /// It is being answered without its content.
     Answered(Outcome),
 }
@@ -134,12 +134,12 @@ impl Repository {
             let _ = tell.send(outcome);
         }));
         let size_bytes = wanted.size_bytes;
-        let Some(mut receiving) = self.begin_wanted(wanted, answer).await else {
+        let Some(mut receiving) = self.begin_wanted(*wanted, answer).await else {
             return Ok(Received::Answered(told));
         };
         if let Some(whole) = whole {
             receiving.write(vec![whole]).await?;
-            return Ok(Received::Ready(receiving, told));
+            return Ok(Received::Ready(Box::new(receiving), told));
         }
         while receiving.offset() < size_bytes {
             let left = size_bytes - receiving.offset();
@@ -147,7 +147,7 @@ impl Repository {
             file = back;
             receiving.write(vec![piece]).await?;
         }
-        Ok(Received::Ready(receiving, told))
+        Ok(Received::Ready(Box::new(receiving), told))
     }
 }
 
@@ -172,7 +172,8 @@ fn look(inner: &Arc<Inner>, entry: &Entry, mut file: File) -> Result<Looked, Ref
     if let Some(image) = here.map_err(|error| faults::catalog(&error))? {
         return Ok(Looked::Present(image.record.id));
     }
-    Ok(Looked::New(Wanted { imported: Some(imported), ..wanted }, file, whole))
+    let wanted = Box::new(Wanted { imported: Some(imported), ..wanted });
+    Ok(Looked::New(wanted, file, whole))
 }
 
 /// The hash of a file's content, and the content where it is small; the file is at its start again

@@ -115,9 +115,11 @@ fn entry(json: &str, zone: &TimeZone) -> Result<Entry, Damaged> {
         number,
         error: Refusal::new(ErrorCode::BadRequest, format!("the entry is damaged: {why}")),
     };
-    let raw: Raw<'_> = serde_json::from_str(json).map_err(|error| {
-        damaged(None, format!("it is no object with each member once ({error})"))
-    })?;
+    // A list of values would read as one too.
+    let raw = if json.starts_with('{') { serde_json::from_str(json).ok() } else { None };
+    let Some(raw): Option<Raw<'_>> = raw else {
+        return Err(damaged(None, "it is no object with each member once".to_owned()));
+    };
     let number: u64 = match raw.id {
         None => return Err(damaged(None, "it has no `id`".to_owned())),
         // As the catalog keeps numbers.

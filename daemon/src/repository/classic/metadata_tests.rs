@@ -71,7 +71,8 @@ fn a_damaged_entry_says_what_is_wrong_and_harms_no_other() {
         assert!(fault.contains(said), "{member}: {value}: {fault}");
     }
     let good = r#"{"id":1,"filename":"a","uploader":"b","path":"imagens/1_a","timestamp":1}"#;
-    let entries = read_all(&format!("[7, {good}, {{\"id\":1,\"id\":2}}, [[]], {good}]"));
+    let list = r#"[1, "a", "b", "imagens/1_a", 1]"#;
+    let entries = read_all(&format!("[7, {good}, {{\"id\":1,\"id\":2}}, {list}, {good}]"));
     let sound: Vec<bool> = entries.iter().map(Result::is_ok).collect();
     assert_eq!(sound, [false, true, false, false, true]);
 }

@@ -28,6 +28,7 @@ mod folder;
 mod import;
 mod metadata;
 mod plan;
+mod reader;
 mod timestamp;
 
 pub use folder::Folder;
@@ -105,6 +106,6 @@ pub struct ExportSummary {
 
 /// A refusal that names a file or folder.
 fn file_error(act: &str, path: &Path, why: &dyn std::fmt::Display) -> Refusal {
-    let path = shown(&path.to_string_lossy());
+    let (path, why) = (shown(&path.to_string_lossy()), shown(&why.to_string()));
     Refusal::new(ErrorCode::FileError, format!("cannot {act} `{path}`: {why}"))
 }
