@@ -175,7 +175,11 @@ fn settings(flags: &Flags) -> Result<Settings, Refusal> {
     let config = Config::resolve(&flags, var, &remembered, &paths.config)?;
     let settings = Settings::new(paths.data, config.user);
     match config.mode {
-        Mode::Server(told) => Ok(Settings { max_image_bytes: told.max_image_bytes, ..settings }),
+        Mode::Server(told) => Ok(Settings {
+            max_image_bytes: told.max_image_bytes,
+            staging_quota_bytes: told.staging_quota_bytes,
+            ..settings
+        }),
         Mode::Client { .. } => Ok(settings),
     }
 }

@@ -36,7 +36,10 @@ impl BufRead for Reader {
             self.piece.clear();
             self.piece.resize(len, 0);
             self.piece_at = self.at;
-            if let Err(error) = self.blob.read_exact_at(&mut self.piece, self.at) {
+            // Behind the end there is nothing to ask a blob for.
+            if len > 0
+                && let Err(error) = self.blob.read_exact_at(&mut self.piece, self.at)
+            {
                 self.piece.clear();
                 return Err(error);
             }
