@@ -117,7 +117,9 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Upload(upload) => upload::from_path(context, &upload, replies).await,
         Request::List(list) => images::list(context, list).await,
         Request::Info(image) => images::info(context, image).await,
-        Request::Download { image, .. } => download::download(context, image, replies).await,
+        Request::Download { image, offset } => {
+            download::download(context, image, offset, replies).await
+        }
         Request::Rename { image, name } => change::rename(context, image, name).await,
         Request::Delete(image) => change::delete(context, image).await,
         Request::Restore(image) => change::restore(context, image).await,

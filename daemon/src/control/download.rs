@@ -1,4 +1,4 @@
-//! `Download`: a content, in order, to the program that asked.
+//! `Download`: a content, in order and from where it is wanted, to the program that asked.
 
 use bytes::Bytes;
 use imgrepo_proto::control::reply::Size;
@@ -14,12 +14,14 @@ use crate::transfer::{self, AsyncSink};
 pub(super) async fn download(
     context: &Context,
     image: ImageRef,
+    offset: u64,
     replies: &mut Replies<'_>,
 ) -> Answer {
     let _transfer = context.transfers.begin();
     let peer = context.session.peer().await?;
     let target = resolve::target(&peer, image).await?;
-    let record = transfer::download(&context.session, target, ToProgram(replies)).await?;
+    let sink = ToProgram(replies);
+    let record = transfer::download(&context.session, target, offset, sink).await?;
     Ok(Outcome::Image(record))
 }
 

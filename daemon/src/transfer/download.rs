@@ -20,9 +20,10 @@ pub trait AsyncSink: Send {
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
-/// Fetches a content, through cuts of the session, and checks the whole of it against its hash
-/// (which an old server does not tell). Only after that is it an image: what the sink had before is
-/// to be thrown away when this fails. Dropping the future gives it up.
+/// Fetches a content from this offset on, through cuts of the session, and checks the whole of it
+/// against its hash (which an old server does not tell). Only after that is it an image: what the
+/// sink had before is to be thrown away when this fails. With an offset whoever has the beginning
+/// checks the whole. Dropping the future gives it up.
 ///
 /// # Errors
 /// The server's refusal, the sink's error, `wrong_hash`, `not_connected` where the person went
@@ -30,11 +31,12 @@ pub trait AsyncSink: Send {
 pub async fn download(
     session: &Session,
     target: Target,
+    offset: u64,
     mut sink: impl AsyncSink,
 ) -> Result<ImageRecord, Refusal> {
     // A name may come to mean another image; from here on it is this one.
     let record = session.peer().await?.info(target).await?.image;
-    let mut machine = Machine::new(record.hash);
+    let mut machine = Machine::new(record.hash, offset);
     let mut call = None;
     loop {
         match machine.action() {

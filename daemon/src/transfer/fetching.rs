@@ -2,7 +2,8 @@
 //! ([`super::download()`]) carries it out.
 //!
 //! Bytes reach the sink in order and once; after a cut they go on where they stopped, of the same
-//! content or not at all; it is whole only when its hash is the one that the server announced.
+//! content or not at all; it is whole only when its hash is the one that the server announced. Where
+//! the sink had the beginning already, only whoever has that can tell: it is not said here.
 
 use std::time::Duration;
 
@@ -33,21 +34,24 @@ pub(super) struct Machine {
     pinned: Option<Info>,
     /// Bytes that the sink has.
     taken: u64,
+    /// What it had before all this: nothing of it passes here.
+    begun: u64,
     hasher: blake3::Hasher,
     backoff: Backoff,
     action: Action,
 }
 
 impl Machine {
-    /// Of a content whose hash the image's record told, or did not.
-    pub(super) fn new(known: Option<BlobHash>) -> Self {
+    /// Of a content whose hash the image's record told, or did not, from this offset on.
+    pub(super) fn new(known: Option<BlobHash>, offset: u64) -> Self {
         Machine {
             known,
             pinned: None,
-            taken: 0,
+            taken: offset,
+            begun: offset,
             hasher: blake3::Hasher::new(),
             backoff: Backoff::default(),
-            action: Action::Ask(0),
+            action: Action::Ask(offset),
         }
     }
 
@@ -68,6 +72,13 @@ impl Machine {
     /// What will come. True where the sink is to be told: once.
     pub(super) fn size(&mut self, info: &Info) -> bool {
         match &self.pinned {
+            None if info.hash.is_none() && self.begun > 0 => {
+                self.fail(
+                    ErrorCode::Conflict,
+                    "an old server cannot say whether the image is the one that was begun",
+                );
+                false
+            }
             None => {
                 self.pinned = Some(info.clone());
                 true
@@ -122,8 +133,12 @@ impl Machine {
             self.fail(ErrorCode::WrongSize, &message);
             return;
         }
-        let ours = BlobHash(*self.hasher.finalize().as_bytes());
-        let differs = |theirs: Option<BlobHash>| theirs.is_some_and(|theirs| theirs != ours);
+        // Without the beginning there is no hash of the whole: all that was said must still agree.
+        let ours = match self.begun {
+            0 => Some(BlobHash(*self.hasher.finalize().as_bytes())),
+            _ => pinned.hash,
+        };
+        let differs = |theirs: Option<BlobHash>| theirs.is_some_and(|theirs| Some(theirs) != ours);
         match differs(self.known) || differs(pinned.hash) || differs(hash) {
             true => self.fail(
                 ErrorCode::WrongHash,
@@ -172,7 +187,7 @@ mod tests {
     #[test]
     fn a_content_goes_on_after_a_cut_and_is_checked_as_a_whole() {
         let content = b"0123456789";
-        let mut machine = Machine::new(None);
+        let mut machine = Machine::new(None, 0);
         machine.asked();
         assert!(machine.size(&info(content)));
         assert!(machine.data(0, &content[..4]));
@@ -192,7 +207,7 @@ mod tests {
     fn what_comes_is_what_the_record_promised() {
         let content = b"0123456789";
         let outcome = |known| {
-            let mut machine = Machine::new(known);
+            let mut machine = Machine::new(known, 0);
             machine.asked();
             machine.size(&info(content));
             machine.data(0, content);
@@ -204,10 +219,47 @@ mod tests {
     }
 
     #[test]
+    fn what_was_begun_earlier_goes_on_from_there() {
+        let content = b"0123456789";
+        let begun = |known| {
+            let mut machine = Machine::new(known, 4);
+            assert_eq!(machine.action(), Action::Ask(4));
+            machine.asked();
+            machine
+        };
+        let mut machine = begun(info(content).hash);
+        assert!(machine.size(&info(content)));
+        assert!(machine.data(4, &content[4..8]));
+        machine.cut();
+        assert_eq!(machine.action(), Action::Ask(8));
+        machine.asked();
+        assert!(!machine.size(&info(content)));
+        assert!(machine.data(8, &content[8..]));
+        machine.done(info(content).hash);
+        assert_eq!(machine.action(), Action::End(Ok(())));
+
+        let mut other = begun(info(b"another").hash);
+        other.size(&info(content));
+        other.data(4, &content[4..]);
+        other.done(info(content).hash);
+        assert_eq!(code(&other), Some(ErrorCode::WrongHash));
+        let mut again = begun(None);
+        again.size(&info(content));
+        assert!(!again.data(0, content), "bytes that are there already were not asked for");
+        let mut old = begun(None);
+        assert!(!old.size(&Info { hash: None, ..info(content) }));
+        assert_eq!(code(&old), Some(ErrorCode::Conflict));
+        let mut whole = Machine::new(None, 10);
+        whole.size(&info(content));
+        whole.done(info(content).hash);
+        assert_eq!(whole.action(), Action::End(Ok(())));
+    }
+
+    #[test]
     fn what_is_not_due_ends_it() {
         let content = b"0123456789";
         let begun = || {
-            let mut machine = Machine::new(None);
+            let mut machine = Machine::new(None, 0);
             machine.size(&info(content));
             machine.data(0, b"0123");
             machine

@@ -63,7 +63,7 @@ async fn an_old_server_is_spoken_to_in_its_own_way() {
     let sink = Collected::default();
     let fetching = tokio::spawn({
         let (session, sink) = (daemon.session.clone(), sink.clone());
-        async move { transfer::download(&session, Target::id(ImageId(1)), sink).await }
+        async move { transfer::download(&session, Target::id(ImageId(1)), 0, sink).await }
     });
     let image = content(300_000);
     for _ in 0..2 {

@@ -101,7 +101,7 @@ async fn two_people_share_through_a_wire_that_breaks() {
 
     let sink = Collected::default();
     let target = Target::id(reply.image.id);
-    let record = transfer::download(&ana.session, target, sink.clone()).await.unwrap();
+    let record = transfer::download(&ana.session, target, 0, sink.clone()).await.unwrap();
     assert_eq!(record, reply.image);
     assert!(sink.0.lock().unwrap().1 == content);
     assert!(ana.upload(&ana.file(&content)).await.unwrap().unwrap().duplicate);
@@ -140,7 +140,7 @@ async fn the_servers_own_session_carries_many_transfers_at_once() {
         let session = owner.session.clone();
         downloads.spawn(async move {
             let sink = Collected::default();
-            transfer::download(&session, Target::id(image.id), sink.clone()).await.unwrap();
+            transfer::download(&session, Target::id(image.id), 0, sink.clone()).await.unwrap();
             assert!(sink.0.lock().unwrap().1 == content, "{image:?}");
         });
     }
