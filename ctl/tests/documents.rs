@@ -16,7 +16,7 @@ use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::session::command::{Program, State};
 use imgrepo_proto::session::event::{Event, EventKind};
 use imgrepo_proto::session::reply::ListReply;
-use imgrepo_proto::{ErrorCode, ImageRecord, ImageRef, Refusal, RepositoryId, Seq};
+use imgrepo_proto::{BlobHash, ErrorCode, ImageRecord, ImageRef, Refusal, RepositoryId, Seq};
 use stub::{Say, Stub, done, image, imgctl, old_image, refused, transcript};
 
 /// A name that would act on a terminal and turn the text around.
@@ -101,7 +101,7 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
             image_reply(found(image).map(|image| ImageRecord { name: name.clone(), ..image }))
         }
         Request::Download { image, .. } => match found(image) {
-            Ok(image) => content(image, b"every byte of it"),
+            Ok(image) => content(image, CONTENT),
             Err(refusal) => refused(refusal),
         },
         Request::Purge { .. } => done(Outcome::Purged(3)),
@@ -131,10 +131,14 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
     }
 }
 
+/// What every image holds.
+const CONTENT: &[u8] = b"every byte of it";
+
 fn image_of(id: u64) -> ImageRecord {
+    let hash = Some(BlobHash(*blake3::hash(CONTENT).as_bytes()));
     match id {
-        1 => image(1, "beach.jpg"),
-        2 => image(2, EVIL),
+        1 => ImageRecord { hash, ..image(1, "beach.jpg") },
+        2 => ImageRecord { hash, ..image(2, EVIL) },
         _ => old_image(3, "old 3.jpg"),
     }
 }

@@ -87,25 +87,33 @@ fn a_time_that_never_ends_is_no_limit() {
 }
 
 #[test]
-fn an_interrupted_download_leaves_nothing_behind() {
+fn an_interrupted_download_leaves_what_can_be_gone_on_with() {
     let (stub, asked) = endless();
     let folder = stub.home.path().join("into");
     fs::create_dir(&folder).unwrap();
     let child = start(stub.imgctl(&["download", "1", "2", "-o", "into", "--json"]));
     asked.recv().unwrap();
     asked.recv().unwrap();
+    // Both are of one content: the one that came second does without a partial.
+    let partial = folder.join(".imgrepo-0101010101010101.part");
+    while fs::read(&partial).ok().as_deref() != Some(b"1234") {
+        std::thread::yield_now();
+    }
     interrupt(&child);
     let (code, out, _) = end(child);
     assert_eq!(code, Some(130));
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(document["results"][1]["error"]["code"], "cancelled");
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    let error = &document["results"][1]["error"];
+    assert_eq!(error["code"], "cancelled");
+    assert_eq!(error["hint"], "the same download later goes on where this one stopped");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(fs::read(&partial).unwrap(), b"1234");
 }
 
 #[test]
 fn sizes_without_bounds_are_only_numbers() {
     let stub = Stub::new(|request, _| {
-        let huge = ImageRecord { size: Some(u64::MAX), ..image(1, "beach.jpg") };
+        let huge = ImageRecord { size: Some(u64::MAX), hash: None, ..image(1, "beach.jpg") };
         let info = Info { size: u64::MAX, name: "b".into(), hash: None, media_type: None };
         let size = Reply::Size(Size { image: huge.id, info });
         match request {

@@ -2,13 +2,15 @@
 //!
 //! First every image is looked up, so that the files' names are given in the order of the command
 //! line; then a few are fetched at once. A file appears under its name when its bytes are all there,
-//! checked by the daemon against the image's hash, and on the disk.
+//! checked against the image's hash, and on the disk. What was broken off goes on where it stopped.
 
 mod file;
+mod partial;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use imgrepo_proto::control::{Reply, Request};
 use imgrepo_proto::name::{file_name, shown};
@@ -66,6 +68,10 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Download) -> Result<(), Fa
         jobs.push(Job { asked, found });
     }
     drop(daemon);
+    let places = jobs.iter().filter_map(|job| Some(&job.found.as_ref().ok()?.1));
+    for folder in places.map(|place| file::folder(place)).collect::<BTreeSet<_>>() {
+        partial::sweep(folder, SystemTime::now());
+    }
     let sizes = jobs.iter().filter_map(|job| job.found.as_ref().ok()?.0.size);
     // A server may say any size.
     let bytes = sizes.fold(0, u64::saturating_add);
@@ -78,6 +84,7 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Download) -> Result<(), Fa
         fetch(&owner, line, image, path, force, &mut track)
     };
     several::run(context, jobs, AT_ONCE, act, |job, outcome| {
+        let outcome = outcome.map_err(|refusal| resumable(refusal, job));
         tell(context, &mut results, job, &outcome);
     });
     bar.finish();
@@ -139,18 +146,72 @@ fn fetch(
     if !force && path.symlink_metadata().is_ok() {
         return Err(file::exists(path));
     }
-    let mut file = Incoming::create(context, path)?;
-    let request = Request::Download { image: ImageRef::Id(image.id), offset: 0 };
+    let mut file = Incoming::open(context, image, path)?;
+    let goes_on = file.goes_on();
+    let mut fetched = receive(line, image, &mut file, track);
+    if goes_on && fetched.as_ref().is_err_and(is_about_the_beginning) {
+        file.begin_anew()?;
+        fetched = receive(line, image, &mut file, track);
+    }
+    match fetched {
+        Ok(record) => file.finish(force).map(|()| record),
+        Err(refusal) => {
+            file.break_off(&refusal);
+            Err(refusal)
+        }
+    }
+}
+
+/// Fetches what is missing, and checks the whole.
+fn receive(
+    line: &mut several::Line,
+    image: &ImageRecord,
+    file: &mut Incoming,
+    track: &mut Track,
+) -> Result<ImageRecord, Refusal> {
+    track.at(file.written());
+    if file.goes_on() && image.size == Some(file.written()) {
+        return file.check().map(|()| image.clone());
+    }
+    let request = Request::Download { image: ImageRef::Id(image.id), offset: file.written() };
+    let mut total = None;
     let outcome = line.daemon()?.call_with(&request, &mut |reply| {
         match reply {
-            Reply::Size(size) => track.known(size.info.size),
-            Reply::Data(bytes) => track.at(file.write(&bytes)?),
+            Reply::Size(size) => {
+                total = Some(size.info.size);
+                track.known(size.info.size);
+            }
+            Reply::Data(bytes) => {
+                let written = file.write(&bytes)?;
+                // A daemon that does not know of the beginning sends it again.
+                if total.is_some_and(|total| written > total) {
+                    let message = format!("more than the {} bytes came", total.unwrap_or(0));
+                    return Err(Refusal::new(ErrorCode::WrongSize, message));
+                }
+                track.at(written);
+            }
             _ => {}
         }
         Ok(())
     })?;
-    file.finish(force)?;
+    file.check()?;
     record(outcome)
+}
+
+/// Whether what an earlier download left may be the cause.
+fn is_about_the_beginning(refusal: &Refusal) -> bool {
+    use ErrorCode::{BadRequest, Conflict, WrongHash, WrongSize};
+    matches!(refusal.code, BadRequest | Conflict | WrongHash | WrongSize)
+}
+
+/// What was broken off can be gone on with, where its hash is known.
+fn resumable(refusal: Refusal, job: &Job) -> Refusal {
+    let broken_off = matches!(refusal.code, ErrorCode::Cancelled | ErrorCode::TimedOut);
+    let has_hash = job.found.as_ref().is_ok_and(|(image, _)| image.hash.is_some());
+    match broken_off && has_hash && refusal.hint.is_none() {
+        true => refusal.hint("the same download later goes on where this one stopped"),
+        false => refusal,
+    }
 }
 
 fn to_stdout(context: &Context, args: &cli::Download) -> Result<(), Failure> {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test file uses what it needs of it.
 
+pub(crate) mod wire;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -101,7 +101,7 @@ fn uploads_and_followers_live_through_a_server_that_comes_back() {
 
 /// Waits until the download has begun: its file is there, or the one that it becomes.
 fn transfers_or_done(house: &House, _download: &Child) {
-    let begun = |name: &str| name.starts_with(".imgctl-") || name == "copy.pnm";
+    let begun = |name: &str| name.starts_with(".imgrepo-") || name == "copy.pnm";
     let names = || fs::read_dir(house.root.path()).unwrap().map(|entry| entry.unwrap().file_name());
     while !names().any(|name| begun(&name.to_string_lossy())) {}
 }

@@ -11,6 +11,7 @@ mod codes;
 mod ends;
 mod full;
 mod input;
+mod resume;
 mod starts;
 mod under_way;
 
