@@ -104,8 +104,31 @@ impl Client {
         item: Item<'_>,
     ) -> Result<Outcome, Refusal> {
         let request = Request::Upload(Upload { content: Content::Stream, ..upload.clone() });
+        self.stream(&request, &upload.name, content, item)
+    }
+
+    /// As [`Client::upload_stream`], into the queue: done when the daemon has the content durably.
+    ///
+    /// # Errors
+    /// As [`Client::upload_stream`].
+    pub fn enqueue_stream(
+        &mut self,
+        upload: &Upload,
+        content: &mut dyn Read,
+    ) -> Result<Outcome, Refusal> {
+        let request = Request::Enqueue(Upload { content: Content::Stream, ..upload.clone() });
+        self.stream(&request, &upload.name, content, &mut |_| Ok(()))
+    }
+
+    fn stream(
+        &mut self,
+        request: &Request,
+        name: &str,
+        content: &mut dyn Read,
+        item: Item<'_>,
+    ) -> Result<Outcome, Refusal> {
         self.carry_out(|open, deadline| {
-            match open.send_content(&request, &upload.name, content, deadline) {
+            match open.send_content(request, name, content, deadline) {
                 Ok(()) => open.outcome(deadline, item),
                 // A daemon that refuses half-way closes, and has said why before that.
                 Err(Broken::Gone) => match open.outcome(deadline, item) {
