@@ -51,6 +51,14 @@ impl Cancel {
         state.wakers.push(Box::new(wake));
     }
 
+    /// Between two commands of one process: nothing listens any more. What stopped the one that is
+    /// over, where something did.
+    pub(crate) fn rest(&self) -> Option<Refusal> {
+        let mut state = self.state();
+        state.wakers.clear();
+        state.refusal.clone()
+    }
+
     /// Undoes what the command would leave behind. Nothing can be registered afterwards.
     pub(crate) fn clean_up(&self) {
         let undo = {

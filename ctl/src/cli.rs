@@ -1,7 +1,10 @@
 //! The words of the command line: a contract that scripts depend on. Pure shape; what a verb does
 //! stands in `commands`.
 
+mod transfers;
+
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +15,9 @@ use clap::{
 use clap_complete::Shell;
 use imgrepo_proto::{ErrorCode, Refusal};
 
+pub(crate) use self::transfers::{
+    After, Limit, Queue, QueueLs, Status, Verify, Watch, WatchAdd, Way, Which,
+};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -70,8 +76,8 @@ pub(crate) enum Color {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show how the daemon and its session are
-    Status,
+    /// Show how everything is: daemon, session, queue, watched folders, transfers
+    Status(Status),
     /// Open the session to a server and keep it open, across restarts too
     Connect(Connect),
     /// End the session in order and stay offline
@@ -95,6 +101,20 @@ pub(crate) enum Command {
     Trash(Trash),
     /// Show what happened in the repository
     Events(Events),
+    /// See and steer the uploads that wait for their turn
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Upload by itself what is dropped into a folder
+    #[command(subcommand)]
+    Watch(Watch),
+    /// Wait until everything is uploaded (with --timeout, no longer than that)
+    Wait,
+    /// Tell whether the files here are in the repository, by their contents
+    Verify(Verify),
+    /// Limit all transfers together, or show their limits
+    Limit(Limit),
+    /// Look whether everything is as it should be, and say how to mend what is not
+    Doctor,
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -123,6 +143,9 @@ pub(crate) struct Upload {
     /// The image's name, instead of the file's
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Do not wait: the daemon uploads them when it can, whatever happens meanwhile
+    #[arg(long)]
+    pub(crate) queue: bool,
 }
 
 #[derive(Debug, Args)]
@@ -227,10 +250,21 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// What the process was asked for.
+pub(crate) enum Asked {
+    /// This command.
+    Command(Box<Cli>),
+    /// Nothing, by a person at a terminal.
+    Menu,
+}
+
 /// Reads the arguments of the process. `Err` is the exit code when all was said already: help, the
 /// version, or what is wrong with them.
-pub(crate) fn parse() -> Result<Cli, u8> {
+pub(crate) fn parse() -> Result<Asked, u8> {
     let args: Vec<OsString> = std::env::args_os().collect();
+    if args.len() <= 1 && std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return Ok(Asked::Menu);
+    }
     let mut command = Cli::command();
     let never = args.windows(2).any(|pair| pair[0] == "--color" && pair[1] == "never");
     if never || args.iter().any(|arg| arg == "--color=never") {
@@ -239,7 +273,7 @@ pub(crate) fn parse() -> Result<Cli, u8> {
     let parsed =
         command.try_get_matches_from(&args).and_then(|found| Cli::from_arg_matches(&found));
     let error = match parsed {
-        Ok(cli) => return Ok(cli),
+        Ok(cli) => return Ok(Asked::Command(Box::new(cli))),
         Err(error) => error,
     };
     let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
@@ -252,6 +286,17 @@ pub(crate) fn parse() -> Result<Cli, u8> {
         let _ = error.print();
     }
     Err(if asked { 0 } else { failure.exit_code() })
+}
+
+/// Whether there is such a verb.
+pub(crate) fn has(verb: &str) -> bool {
+    Cli::command().find_subcommand(verb).is_some()
+}
+
+/// The command of a command line that is not the process's own.
+pub(crate) fn command(args: &[String]) -> Result<Command, Failure> {
+    let args = std::iter::once("imgctl").chain(args.iter().map(String::as_str));
+    Cli::try_parse_from(args).map(|cli| cli.command).map_err(|error| usage(&error))
 }
 
 /// What clap found, as one of our errors.

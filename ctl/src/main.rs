@@ -10,11 +10,17 @@ mod cli;
 mod commands;
 mod context;
 mod failure;
+mod folders;
 mod images;
+mod menu;
 mod output;
+mod programs;
 mod progress;
 mod several;
+mod start;
+mod steady;
 mod table;
+mod uploads;
 mod walk;
 
 use std::process::ExitCode;
@@ -26,6 +32,7 @@ use std::time::{Duration, Instant};
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use crate::cancel::Cancel;
+use crate::cli::{Asked, Global};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -51,13 +58,15 @@ impl Drop for Finish {
 }
 
 fn main() -> ExitCode {
-    let cli = match cli::parse() {
-        Ok(cli) => cli,
+    // Without a command: the menu.
+    let (global, command) = match cli::parse() {
+        Ok(Asked::Command(cli)) => (cli.global, Some(cli.command)),
+        Ok(Asked::Menu) => (Global::default(), None),
         Err(code) => return ExitCode::from(code),
     };
     let cancel = Arc::new(Cancel::default());
-    let deadline = cli.global.timeout.and_then(|limit| Instant::now().checked_add(limit));
-    let context = Arc::new(Context::new(cli.global, Arc::clone(&cancel)));
+    let deadline = global.timeout.and_then(|limit| Instant::now().checked_add(limit));
+    let context = Arc::new(Context::new(global, Arc::clone(&cancel)));
     let out = Arc::clone(&context.out);
     let (turns, next) = mpsc::channel();
     if let Err(error) = listen(turns.clone()) {
@@ -71,7 +80,11 @@ fn main() -> ExitCode {
     thread::spawn(move || {
         let mut finish = Finish(turns, 1);
         // What cannot be written was not done.
-        let outcome = commands::run(&context, cli.command).and_then(|()| context.out.flush());
+        let outcome = match command {
+            Some(command) => commands::run(&context, command),
+            None => menu::run(&context),
+        };
+        let outcome = outcome.and_then(|()| context.out.flush());
         finish.1 = match outcome {
             Ok(()) => 0,
             Err(failure) => {

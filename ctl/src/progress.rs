@@ -132,3 +132,40 @@ impl Drop for Track {
         self.bar.describe();
     }
 }
+
+/// One line of words that changes in place, for what has no measure.
+pub(crate) struct Line {
+    bar: ProgressBar,
+    out: Arc<Output>,
+}
+
+impl Line {
+    /// Drawn where a bar would be.
+    pub(crate) fn new(context: &Context) -> Self {
+        let shown = context.progress && std::io::stderr().is_terminal();
+        let target = match shown {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        if shown {
+            bar.enable_steady_tick(TICK);
+            context.out.set_bar(Some(bar.clone()));
+        }
+        Line { bar, out: Arc::clone(&context.out) }
+    }
+
+    /// What it says from now on.
+    pub(crate) fn say(&self, text: &str) {
+        self.bar.set_message(text.to_owned());
+    }
+
+    /// Takes the line away.
+    pub(crate) fn finish(&self) {
+        self.out.set_bar(None);
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,6 +1,8 @@
 //! Values as people read them: sizes, times, and columns that stand under each other whatever the
 //! script. Pure.
 
+use std::path::Path;
+
 use imgrepo_proto::name::shown;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -53,6 +55,16 @@ fn in_zone(at: Option<Timestamp>, format: &str) -> String {
 /// A text of someone else, or what stands for none.
 pub(crate) fn text(text: Option<&str>) -> String {
     text.map_or_else(|| UNKNOWN.to_owned(), shown)
+}
+
+/// A path as text, whatever its bytes: for documents.
+pub(crate) fn lossy(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A path as people see it.
+pub(crate) fn path(path: &Path) -> String {
+    shown(&path.to_string_lossy())
 }
 
 /// On which side of a column the room is left.

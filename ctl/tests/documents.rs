@@ -7,17 +7,20 @@ mod stub;
 
 use std::fs;
 
-use imgrepo_proto::control::queue::{QueueStatus, Rates};
+use imgrepo_proto::control::queue::{
+    Counts, Direction, QueueStatus, QueuedUpload, Rates, TransferStatus, UploadState,
+};
 use imgrepo_proto::control::reply::{
-    DaemonStatus, Info, ServerStatus, SessionState, SessionStatus, Size, Status,
+    DaemonStatus, Info, Phase, ServerStatus, SessionState, SessionStatus, Size, Status,
 };
 use imgrepo_proto::control::request::Content;
+use imgrepo_proto::control::watch::{FolderState, FolderStatus};
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::session::command::{Program, State};
 use imgrepo_proto::session::event::{Event, EventKind};
 use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageRecord, ImageRef, Refusal, RepositoryId, Seq};
-use stub::{Say, Stub, done, image, imgctl, old_image, refused, transcript};
+use stub::{Say, Stub, done, folder, image, imgctl, old_image, queued, refused, transcript};
 
 /// A name that would act on a terminal and turn the text around.
 const EVIL: &str = "a\x1b[31m\u{202e}gpj.写真.exe";
@@ -214,6 +217,53 @@ fn status_connect_disconnect_and_stop() {
     ));
 }
 
+/// With everything that goes on by itself.
+fn busy() -> Status {
+    let counts = Counts { sending: 1, queued: 2, failed: 1, stored: 1200, ..Counts::default() };
+    let status = status(SessionState::Connected);
+    let transfer = |name: &str, direction, phase, done| TransferStatus {
+        name: name.into(),
+        direction,
+        phase,
+        done,
+        total: 2_000_000,
+        queued: None,
+    };
+    let why = Refusal::new(ErrorCode::NotAnImage, "it is no image by its bytes");
+    let problem = |id| QueuedUpload {
+        error: Some(why.clone()),
+        ..queued(id, &format!("/home/ana/Pictures/{id}.txt"), UploadState::Ignored)
+    };
+    Status {
+        daemon: DaemonStatus { autostart: Some("systemd".into()), ..status.daemon },
+        queue: QueueStatus { counts, bytes_left: 3_000_000, paused: true, elsewhere: 1 },
+        folders: vec![
+            FolderStatus {
+                counts: Counts { ignored: 4, ..counts },
+                problems: (1..=4).map(problem).collect(),
+                ..folder("/home/ana/Pictures", FolderState::Watching)
+            },
+            FolderStatus {
+                why: Some("it is not there".into()),
+                hint: Some("mount it".into()),
+                ..folder("/media/usb", FolderState::Vanished)
+            },
+        ],
+        transfers: vec![
+            transfer(EVIL, Direction::Up, Phase::Sending, 900_000),
+            transfer("b.jpg", Direction::Down, Phase::Waiting, 2_000_000),
+        ],
+        rates: Rates { up: Some(512_000), down: None },
+        ..status
+    }
+}
+
+#[test]
+fn the_status_of_what_goes_on_by_itself() {
+    let stub = Stub::new(|_, _| done(Outcome::Status(Box::new(busy()))));
+    insta::assert_snapshot!(transcripts(&stub, &[&["status"], &["status", "--json"]]));
+}
+
 #[test]
 fn the_status_of_a_server() {
     let stub = Stub::new(|_, _| {
@@ -369,7 +419,7 @@ fn downloads() {
 #[test]
 fn usage_and_no_daemon() {
     let home = tempfile::tempdir().unwrap();
-    let lines: [&[&str]; 12] = [
+    let lines: [&[&str]; 14] = [
         &["--help"],
         &["list", "-h"],
         &["download", "-h"],
@@ -379,6 +429,8 @@ fn usage_and_no_daemon() {
         &["--json"],
         &["view", "--json"],
         &["upload", "--queue", "a.jpg"],
+        &["watch", "add", "-h"],
+        &["queue", "-h"],
         &["--timeout", "0", "list", "--json"],
         &["list"],
         &["list", "--json"],

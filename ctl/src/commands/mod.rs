@@ -4,17 +4,23 @@ mod completions;
 mod connect;
 mod demo;
 mod disconnect;
+mod doctor;
 mod download;
 mod events;
 mod info;
+mod limit;
 mod list;
+mod queue;
 mod rename;
 mod restore;
 mod rm;
-mod status;
+pub(crate) mod status;
 mod stop;
 mod trash;
 mod upload;
+mod verify;
+mod wait;
+mod watch;
 
 use std::sync::Arc;
 
@@ -31,7 +37,7 @@ use crate::several::{self, Results};
 /// Carries out a command.
 pub(crate) fn run(context: &Arc<Context>, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Status => status::run(context),
+        Command::Status(args) => status::run(context, &args),
         Command::Connect(args) => connect::run(context, args),
         Command::Disconnect => disconnect::run(context),
         Command::Upload(args) => upload::run(context, &args),
@@ -43,6 +49,12 @@ pub(crate) fn run(context: &Arc<Context>, command: Command) -> Result<(), Failur
         Command::Restore(args) => restore::run(context, args),
         Command::Trash(args) => trash::run(context, &args),
         Command::Events(args) => events::run(context, &args),
+        Command::Queue(args) => queue::run(context, args),
+        Command::Watch(args) => watch::run(context, args),
+        Command::Wait => wait::run(context),
+        Command::Verify(args) => verify::run(context, &args),
+        Command::Limit(args) => limit::run(context, &args),
+        Command::Doctor => doctor::run(context),
         Command::Completions { shell } => completions::run(context, shell),
         Command::Demo(args) => demo::run(context, &args),
         Command::Stop => stop::run(context),

@@ -1,6 +1,10 @@
-//! `imgctl status`: how the daemon and its session are. `connect` and `disconnect` show the same.
+//! `imgctl status [-f]`: how everything is. `connect` and `disconnect` show the same.
+
+mod follow;
+mod lines;
 
 use imgrepo_proto::ErrorCode;
+use imgrepo_proto::control::queue::{QueueStatus, Rates, TransferStatus};
 use imgrepo_proto::control::reply::{
     DaemonStatus, ServerStatus, SessionState, SessionStatus, Status,
 };
@@ -10,18 +14,23 @@ use imgrepo_proto::session::command::Program;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::cli;
 use crate::context::{Context, program, unexpected};
 use crate::failure::Failure;
-use crate::output::{Problem, Style};
-use crate::table;
+use crate::output::Problem;
+use crate::{folders, table};
 
-/// `{"v":1,"imgctl":...,"daemon":...,"session":...,"server":...}`.
+/// `{"v":1,"imgctl":...,"daemon":...,"session":...,"server":...,"queue":...}` and so on.
 #[derive(Serialize)]
 struct Document<'a> {
     imgctl: Program,
     daemon: &'a DaemonStatus,
     session: Session<'a>,
     server: &'a Option<ServerStatus>,
+    queue: &'a QueueStatus,
+    folders: Vec<folders::Document<'a>>,
+    transfers: &'a [TransferStatus],
+    rates: Rates,
 }
 
 /// As [`SessionStatus`], its error in the form of all documents.
@@ -41,9 +50,15 @@ struct Session<'a> {
     notice: &'a Option<String>,
 }
 
+/// What is done here, for its errors.
+const ACT: &str = "show the status";
+
 /// Asks and shows.
-pub(crate) fn run(context: &Context) -> Result<(), Failure> {
-    let act = "show the status";
+pub(crate) fn run(context: &Context, args: &cli::Status) -> Result<(), Failure> {
+    if args.follow {
+        return follow::run(context);
+    }
+    let act = ACT;
     let status = of(act, context.ask(act, &Request::Status)?)?;
     show(context, &status)
 }
@@ -59,17 +74,14 @@ pub(crate) fn of(act: &str, outcome: Outcome) -> Result<Status, Failure> {
 /// Shows a status.
 pub(crate) fn show(context: &Context, status: &Status) -> Result<(), Failure> {
     if context.out.json() {
-        return document(context, status);
+        return context.out.document(&document(status));
     }
-    for line in lines(context, status) {
-        context.out.line(&line)?;
-    }
-    Ok(())
+    lines::lines(&context.out, status).iter().try_for_each(|line| context.out.line(line))
 }
 
-fn document(context: &Context, status: &Status) -> Result<(), Failure> {
+fn document(status: &Status) -> Document<'_> {
     let session = &status.session;
-    context.out.document(&Document {
+    Document {
         imgctl: program(),
         daemon: &status.daemon,
         session: Session {
@@ -87,48 +99,11 @@ fn document(context: &Context, status: &Status) -> Result<(), Failure> {
             notice: &session.notice,
         },
         server: &status.server,
-    })
-}
-
-fn lines(context: &Context, status: &Status) -> Vec<String> {
-    let Status { daemon, session, server, .. } = status;
-    let mut lines = Vec::new();
-    let mut say = |title: &str, text: String| {
-        lines.push(format!("{}  {text}", context.out.styled(Style::Bold, &format!("{title:<8}"))));
-    };
-    let mut text = format!("imgrepod {}, process {}", shown(&daemon.version), daemon.pid);
-    text += &format!(", since {}", table::minute(Some(daemon.started_at)));
-    match daemon.transfers {
-        0 => {}
-        1 => text += ", 1 transfer under way",
-        count => text += &format!(", {count} transfers under way"),
+        queue: &status.queue,
+        folders: status.folders.iter().map(folders::Document::from).collect(),
+        transfers: &status.transfers,
+        rates: status.rates,
     }
-    say("daemon", text);
-    say("session", said(session));
-    if let Some(error) = &session.error {
-        say("", shown(&error.message));
-        if let Some(hint) = &error.hint {
-            say("", format!("hint: {}", shown(hint)));
-        }
-    }
-    if let Some(notice) = &session.notice {
-        say("", shown(notice));
-    }
-    if let Some(program) = &session.server {
-        say("peer", format!("{} {}", shown(&program.name), shown(&program.version)));
-    }
-    if let Some(server) = server {
-        let guests = if server.guests { "guests allowed" } else { "no guests" };
-        say("server", format!("listens on {}, {guests}", shown(&server.listen)));
-        let count =
-            |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
-        let sessions = count(server.sessions.into(), "session");
-        say("", format!("{}, {sessions}", count(server.images, "image")));
-        say("", format!("data in {}", shown(&server.data.display().to_string())));
-    }
-    say("config", shown(&daemon.config.display().to_string()));
-    say("imgctl", program().version);
-    lines
 }
 
 /// A session in one line.

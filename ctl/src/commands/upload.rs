@@ -1,15 +1,16 @@
 //! `imgctl upload PATH...`: files and folders into the repository.
 //!
 //! The daemon reads a file itself, by its absolute path; what it cannot read and this process can
-//! (another user's file, a pipe, `/dev/fd/3`, standard input) is streamed to it.
+//! (another user's file, a pipe, `/dev/fd/3`, standard input) is streamed to it. With `--queue` the
+//! same goes into the durable queue, and nothing is waited for but that it is there.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use imgrepo_proto::control::client::Client;
+use imgrepo_proto::control::client::{Client, Item};
+use imgrepo_proto::control::queue::UploadId;
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::name::shown;
@@ -22,10 +23,31 @@ use crate::failure::{Failure, file_error};
 use crate::output::{Problem, Style};
 use crate::progress::{Bar, Track};
 use crate::several::{self, AT_ONCE, Results};
+use crate::steady::Steady;
 use crate::walk::{self, Found, Kind};
 
-/// What came of an object: its record, and whether it was there already.
-type Stored = (ImageRecord, bool);
+/// What came of an object.
+enum Taken {
+    /// It is stored now.
+    Stored(ImageRecord),
+    /// It was there already.
+    Duplicate(ImageRecord),
+    /// It goes on by itself.
+    Queued(UploadId),
+}
+
+impl Taken {
+    fn image(&self) -> Option<&ImageRecord> {
+        match self {
+            Taken::Stored(image) | Taken::Duplicate(image) => Some(image),
+            Taken::Queued(_) => None,
+        }
+    }
+
+    fn queued(&self) -> Option<UploadId> {
+        if let Taken::Queued(id) = self { Some(*id) } else { None }
+    }
+}
 
 /// An entry of the results.
 #[derive(Serialize)]
@@ -33,6 +55,7 @@ struct Entry<'a> {
     path: &'a str,
     status: &'a str,
     image: Option<&'a ImageRecord>,
+    queued: Option<UploadId>,
     error: Option<Problem>,
 }
 
@@ -52,95 +75,85 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Upload) -> Result<(), Fail
     });
     let bytes = found.iter().map(|found| if let Kind::File(size) = found.kind { size } else { 0 });
     let bar = Bar::new(context, found.len(), bytes.sum());
-    let (name, tracks) = (args.name.clone(), Arc::clone(&bar));
+    let (name, queue, tracks) = (args.name.clone(), args.queue, Arc::clone(&bar));
     let mut results = Results::new(context);
     let act = move |line: &mut several::Line, found: &Found| {
         let size = if let Kind::File(size) = found.kind { Some(size) } else { None };
-        store(line.daemon()?, found, name.as_deref(), &mut tracks.track(size))
+        let mut track = tracks.track(size);
+        take(line.daemon()?, found, name.as_deref(), queue, &mut track)
     };
     if found.is_empty() {
         context.out.note("there is nothing to upload");
     }
     several::run(context, found, AT_ONCE, act, |found, outcome| {
-        let outcome = outcome.map_err(|refusal| resumable(refusal, &found.kind));
-        tell(context, &mut results, found, &outcome);
+        let outcome = match queue {
+            true => outcome,
+            false => outcome.map_err(|refusal| resumable(refusal, &found.kind)),
+        };
+        tell(context, &mut results, found, args.name.as_deref(), &outcome);
     });
     bar.finish();
     results.finish()
 }
 
-fn store(
+fn take(
     daemon: &mut Client,
     found: &Found,
     name: Option<&str>,
+    queue: bool,
     track: &mut Track,
-) -> Result<Stored, Refusal> {
+) -> Result<Taken, Refusal> {
     let mut item = |reply| {
         if let Reply::Progress(progress) = reply {
             track.take(progress);
         }
         Ok(())
     };
-    let mut upload = Upload {
+    let upload = Upload {
         name: name_of(&found.path, name)?,
         content: Content::Stream,
         unless_deleted: false,
     };
     let open = || File::open(&found.path).map_err(|error| file_error("read", &found.path, &error));
-    let mut stream =
-        |content: &mut dyn Read, upload: &Upload| daemon.upload_stream(upload, content, &mut item);
     let outcome = match &found.kind {
         Kind::Not(refusal) => return Err(refusal.clone()),
-        Kind::Stdin => stream(&mut std::io::stdin().lock(), &upload),
-        Kind::Stream => stream(&mut open()?, &upload),
+        Kind::Stdin => stream(daemon, &upload, &mut std::io::stdin().lock(), queue, &mut item),
+        Kind::Stream => stream(daemon, &upload, &mut open()?, queue, &mut item),
         Kind::File(_) => {
             let path = std::path::absolute(&found.path);
             let path = path.map_err(|error| file_error("find", &found.path, &error))?;
-            upload.content = Content::Path(path);
-            match daemon.call_with(&Request::Upload(upload.clone()), &mut item) {
+            let named = Upload { content: Content::Path(path), ..upload.clone() };
+            let request = if queue { Request::Enqueue(named) } else { Request::Upload(named) };
+            match daemon.call_with(&request, &mut item) {
                 // The daemon may not read it, or does not see it where it is: it is read here.
                 Ok(Outcome::OutOfReach) => {
                     let steady = Steady::new(open()?);
                     let mut content =
                         steady.map_err(|error| file_error("read", &found.path, &error))?;
-                    daemon.upload_stream(&upload, &mut content, &mut item)
+                    stream(daemon, &upload, &mut content, queue, &mut item)
                 }
                 outcome => outcome,
             }
         }
     };
     match outcome? {
-        Outcome::Stored { image, duplicate } => Ok((image, duplicate)),
+        Outcome::Stored { image, duplicate: false } => Ok(Taken::Stored(image)),
+        Outcome::Stored { image, duplicate: true } => Ok(Taken::Duplicate(image)),
+        Outcome::Queued(id) => Ok(Taken::Queued(id)),
         other => Err(unexpected(&other)),
     }
 }
 
-/// A file that must be at its end what it was at its beginning.
-struct Steady {
-    file: File,
-    stamp: (u64, SystemTime),
-}
-
-impl Steady {
-    fn new(file: File) -> io::Result<Self> {
-        let stamp = Steady::stamp(&file)?;
-        Ok(Steady { file, stamp })
-    }
-
-    fn stamp(file: &File) -> io::Result<(u64, SystemTime)> {
-        let meta = file.metadata()?;
-        Ok((meta.len(), meta.modified()?))
-    }
-}
-
-impl Read for Steady {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.file.read(buffer)? {
-            0 if Steady::stamp(&self.file)? != self.stamp => {
-                Err(io::Error::other("it changed while it was read"))
-            }
-            read => Ok(read),
-        }
+fn stream(
+    daemon: &mut Client,
+    upload: &Upload,
+    content: &mut dyn Read,
+    queue: bool,
+    item: Item<'_>,
+) -> Result<Outcome, Refusal> {
+    match queue {
+        true => daemon.enqueue_stream(upload, content),
+        false => daemon.upload_stream(upload, content, item),
     }
 }
 
@@ -176,12 +189,14 @@ fn tell(
     context: &Context,
     results: &mut Results,
     found: &Found,
-    outcome: &Result<Stored, Refusal>,
+    name: Option<&str>,
+    outcome: &Result<Taken, Refusal>,
 ) {
     let path = found.path.to_string_lossy();
     let (status, style) = match outcome {
-        Ok((_, true)) => ("duplicate", Style::Dim),
-        Ok((_, false)) => ("stored", Style::Green),
+        Ok(Taken::Stored(_)) => ("stored", Style::Green),
+        Ok(Taken::Duplicate(_)) => ("duplicate", Style::Dim),
+        Ok(Taken::Queued(_)) => ("queued", Style::Green),
         Err(refusal) if refusal.code == ErrorCode::NotAnImage && !found.named => {
             ("skipped", Style::Yellow)
         }
@@ -196,11 +211,15 @@ fn tell(
         Err(_) => {}
     }
     if status != "failed" {
-        let id =
-            outcome.as_ref().map_or_else(|_| "-".to_owned(), |(image, _)| image.id.to_string());
+        let id = match outcome {
+            Ok(Taken::Stored(image) | Taken::Duplicate(image)) => image.id.to_string(),
+            Ok(Taken::Queued(id)) => id.to_string(),
+            Err(_) => "-".to_owned(),
+        };
         let status = context.out.styled(style, &format!("{status:<9}"));
-        let what = match outcome {
-            Ok((image, _)) if found.kind == Kind::Stdin => shown(&image.name),
+        let what = match (&found.kind, outcome.as_ref().ok().and_then(Taken::image)) {
+            (Kind::Stdin, Some(image)) => shown(&image.name),
+            (Kind::Stdin, None) => name.map_or_else(String::new, shown),
             _ => shown(&path),
         };
         context.out.confirm(&format!("{status}  {id:>4}  {what}"));
@@ -208,7 +227,8 @@ fn tell(
     results.entry(&Entry {
         path: &path,
         status,
-        image: outcome.as_ref().ok().map(|(image, _)| image),
+        image: outcome.as_ref().ok().and_then(Taken::image),
+        queued: outcome.as_ref().ok().and_then(Taken::queued),
         error: outcome.as_ref().err().map(Problem::from),
     });
 }
@@ -224,21 +244,6 @@ mod tests {
         assert_eq!(said, refusal("it is no image"));
         let said = by_path(&refusal("cannot read `a/b`: it is gone"), Path::new("a/b"));
         assert_eq!(said, refusal("cannot read `a/b`: it is gone"));
-    }
-
-    #[test]
-    fn what_changes_while_it_is_streamed_is_not_read_to_its_end() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "whole").unwrap();
-        let read = |change: &str| {
-            let mut steady = Steady::new(File::open(file.path()).unwrap()).unwrap();
-            steady.read_exact(&mut [0; 3]).unwrap();
-            std::fs::write(file.path(), change).unwrap();
-            steady.read_to_end(&mut Vec::new())
-        };
-        assert_eq!(read("whole more").unwrap_err().to_string(), "it changed while it was read");
-        let mut steady = Steady::new(File::open(file.path()).unwrap()).unwrap();
-        assert_eq!(steady.read_to_end(&mut Vec::new()).unwrap(), 10);
     }
 
     #[test]

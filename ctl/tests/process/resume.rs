@@ -57,7 +57,7 @@ fn half(house: &House, wire: &Wire) {
 /// The same download again: it fetches no more than the rest.
 fn rest(house: &House, wire: &Wire, large: &[u8]) {
     let there = partial(house).unwrap();
-    assert!(there >= HALF_BYTES - WINDOW_BYTES && there <= HALF_BYTES, "{there}");
+    assert!((HALF_BYTES - WINDOW_BYTES..=HALF_BYTES).contains(&there), "{there}");
     wire.allow(u64::MAX);
     assert_eq!(house.ok("bruno", &DOWNLOAD), "saved         1  into/large.pnm\n");
     let rest = large.len() as u64 - there;

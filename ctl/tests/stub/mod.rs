@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::thread;
 
 use imgrepo_proto::control::frame::{self, Decoder};
+use imgrepo_proto::control::queue::{Counts, QueuedUpload, UploadId, UploadState};
 use imgrepo_proto::control::request::{Content, Upload};
+use imgrepo_proto::control::watch::{After, FolderState, FolderStatus};
 use imgrepo_proto::control::{Hello, Outcome, Reply, Request};
 use imgrepo_proto::session::command::Program;
 use imgrepo_proto::{BlobHash, ImageId, ImageRecord, Refusal};
@@ -65,7 +67,9 @@ impl Stub {
 pub(crate) fn imgctl(home: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("imgctl"));
     command.args(args).env("IMGREPO_HOME", home).env("TZ", "UTC").current_dir(home);
-    for name in ["NO_COLOR", "IMAGES", "KEEP", "CLICOLOR_FORCE"] {
+    // The unit of whoever runs the tests is not ours.
+    command.env("XDG_CONFIG_HOME", home.join("config")).env("HOME", home);
+    for name in ["NO_COLOR", "IMAGES", "KEEP", "CLICOLOR_FORCE", "LC_ALL", "LC_MESSAGES", "LANG"] {
         command.env_remove(name);
     }
     command
@@ -100,7 +104,9 @@ fn serve(mut stream: UnixStream, answer: &Answer) {
     say(&mut stream, &Hello::new(Program { name: "stub".into(), version: "0.0.0".into() }));
     while let Some(request) = next::<Request>(&mut stream, &mut decoder) {
         let mut streamed = Vec::new();
-        if let Request::Upload(Upload { content: Content::Stream, .. }) = &request {
+        if let Request::Upload(Upload { content: Content::Stream, .. })
+        | Request::Enqueue(Upload { content: Content::Stream, .. }) = &request
+        {
             while let Some(Request::Data(bytes)) = next(&mut stream, &mut decoder) {
                 streamed.extend(bytes);
             }
@@ -155,6 +161,45 @@ pub(crate) fn image(id: u64, name: &str) -> ImageRecord {
         taken_at: Some("2021-07-04T18:30:00+02:00".into()),
         placeholder: None,
         trashed_at: None,
+    }
+}
+
+/// An upload of the queue of which nothing is known but this.
+pub(crate) fn queued(id: u64, path: &str, state: UploadState) -> QueuedUpload {
+    QueuedUpload {
+        id: UploadId(id),
+        path: Some(path.into()),
+        folder: None,
+        name: Path::new(path).file_name().unwrap().to_str().unwrap().to_owned(),
+        state,
+        size: 1_234_567,
+        done: None,
+        hash: None,
+        image: None,
+        seen_at: "2026-11-23T06:20:01Z".parse().unwrap(),
+        queued_at: None,
+        hashed_at: None,
+        sent_at: None,
+        ended_at: None,
+        attempts: 0,
+        retry_at: None,
+        error: None,
+        moved_to: None,
+    }
+}
+
+/// A watched folder with nothing in it.
+pub(crate) fn folder(path: &str, state: FolderState) -> FolderStatus {
+    FolderStatus {
+        path: path.into(),
+        after: After::Keep,
+        state,
+        why: None,
+        hint: None,
+        file_system: Some("ext4".into()),
+        scanned_at: Some("2026-11-23T06:20:01Z".parse().unwrap()),
+        counts: Counts::default(),
+        problems: Vec::new(),
     }
 }
 

@@ -16,6 +16,7 @@ use super::broken;
 use crate::cancel::Undo;
 use crate::context::Context;
 use crate::failure::{cause, file_error};
+use crate::programs::program;
 
 /// How long a program may take to be ready. It takes some 0.1 s; a machine under load gets time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -214,22 +215,4 @@ fn stop(children: &Children) {
         let _ = child.kill();
         let _ = child.wait();
     }
-}
-
-/// How a person calls a program of ours here: by its name where PATH has it, else by its path.
-pub(super) fn called(name: &str) -> String {
-    let path = program(name);
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    match std::env::split_paths(&paths).any(|folder| Some(&*folder) == path.parent()) {
-        true => name.to_owned(),
-        false => path.display().to_string(),
-    }
-}
-
-/// A program of ours: beside this one, else the one in PATH.
-fn program(name: &str) -> PathBuf {
-    let beside = std::env::current_exe()
-        .ok()
-        .map(|own| own.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX)));
-    beside.filter(|path| path.is_file()).unwrap_or_else(|| name.into())
 }

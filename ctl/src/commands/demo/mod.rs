@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use imgrepo_proto::{ErrorCode, Refusal};
 
-use self::house::{House, called};
+use self::house::House;
 use crate::cli;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::programs::called;
 
 /// Runs it.
 pub(crate) fn run(context: &Arc<Context>, args: &cli::Demo) -> Result<(), Failure> {

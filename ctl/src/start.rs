@@ -1,0 +1,73 @@
+//! How a person starts the daemon here: by the service manager where it is installed there, else by
+//! hand. Reads the environment and one file; starts nothing.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use imgrepo_proto::{ErrorCode, Refusal};
+
+/// The refusal of a daemon that does not run, with the one command that starts this one.
+pub(crate) fn hinted(refusal: Refusal) -> Refusal {
+    match refusal.code {
+        ErrorCode::NotRunning => {
+            let command = command(|name| std::env::var_os(name));
+            refusal.hint(format!("start it: {command}"))
+        }
+        _ => refusal,
+    }
+}
+
+/// That command.
+fn command(var: impl Fn(&str) -> Option<OsString>) -> &'static str {
+    let path = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let unit = unit(path).and_then(|unit| std::fs::read(unit).ok());
+    let is_of_this_home = |unit: Vec<u8>| {
+        let unit = String::from_utf8_lossy(&unit).into_owned();
+        match path("IMGREPO_HOME") {
+            Some(home) => unit.contains(&*home.to_string_lossy()),
+            None => !unit.contains("IMGREPO_HOME"),
+        }
+    };
+    match unit.is_some_and(is_of_this_home) {
+        true => "imgrepod service start",
+        false => "imgrepod",
+    }
+}
+
+/// Where the service manager of this system looks for the daemon.
+fn unit(path: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let home = path("HOME");
+    let below = |name: &str| home.as_deref().map(|home: &Path| home.join(name));
+    if cfg!(target_os = "macos") {
+        return Some(below("Library/LaunchAgents")?.join("imgrepo.imgrepod.plist"));
+    }
+    let config = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    Some(config.or_else(|| below(".config"))?.join("systemd/user/imgrepod.service"))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_service_manager_where_it_has_a_unit_of_this_home() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("systemd/user");
+        let command = |own: Option<&str>| {
+            command(|name| match name {
+                "XDG_CONFIG_HOME" => Some(home.path().into()),
+                "IMGREPO_HOME" => own.map(OsString::from),
+                _ => None,
+            })
+        };
+        assert_eq!(command(None), "imgrepod");
+        std::fs::create_dir_all(&folder).unwrap();
+        let unit = folder.join("imgrepod.service");
+        std::fs::write(&unit, "[Service]\nExecStart=/usr/bin/imgrepod\n").unwrap();
+        assert_eq!(command(None), "imgrepod service start");
+        assert_eq!(command(Some("/h")), "imgrepod");
+        std::fs::write(&unit, "[Service]\nEnvironment=\"IMGREPO_HOME=/h\"\n").unwrap();
+        assert_eq!(command(Some("/h")), "imgrepod service start");
+        assert_eq!(command(None), "imgrepod");
+    }
+}
