@@ -62,6 +62,31 @@ fn what_one_uploads_the_other_sees_lists_and_downloads() {
 }
 
 #[test]
+fn what_is_safely_stored_is_told_by_its_content() {
+    let house = House::of_two();
+    fs::create_dir(house.path("album")).unwrap();
+    for (number, name) in ["a.pnm", "b.pnm", "c.pnm"].iter().enumerate() {
+        house.picture(&format!("album/{name}"), number as u32, 300);
+    }
+    let (code, document) = house.json("ana", &["verify", "album"]);
+    let statuses = |document: &Value| -> Vec<Value> {
+        let results = document["results"].as_array().unwrap();
+        results.iter().map(|result| result["status"].clone()).collect()
+    };
+    assert_eq!((code, statuses(&document)), (6, vec![json!("missing"); 3]));
+    house.ok("ana", &["upload", "album"]);
+    fs::rename(house.path("album/a.pnm"), house.path("album/renamed.pnm")).unwrap();
+    assert_eq!(house.ok("bruno", &["verify", "album"]).lines().count(), 3);
+    house.picture("album/b.pnm", 7, 300);
+    house.ok("ana", &["rm", "c.pnm"]);
+    let (code, out, words) = house.run("ana", &["verify", "album"]);
+    assert_eq!((code, words.as_str()), (6, "1 stored, 1 missing, 1 different\n"));
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines[0].starts_with("differs") && lines[0].ends_with("album/b.pnm"), "{out}");
+    assert_eq!(lines[1..], ["missing       -  album/c.pnm", "stored        1  album/renamed.pnm"]);
+}
+
+#[test]
 fn a_folder_goes_up_and_comes_down_whatever_its_files_are_called() {
     let house = House::of_two();
     let names = [

@@ -9,12 +9,19 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::Command;
 
-use imgrepo_proto::control::reply::{Phase, Progress};
+use imgrepo_proto::control::queue::{
+    Direction, QueueRequest, QueueStatus, QueuedUpload, Rates, TransferStatus, UploadId,
+    UploadState,
+};
+use imgrepo_proto::control::reply::{
+    DaemonStatus, Phase, Progress, SessionState, SessionStatus, Status,
+};
+use imgrepo_proto::control::watch::{FolderState, FolderStatus};
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{ErrorCode, ImageRecord, Refusal};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use stub::{Say, Stub, done, image, old_image, refused};
+use stub::{Say, Stub, done, folder, image, old_image, queued, refused};
 
 /// Runs a command on a terminal of 100 columns on which `typed` is typed; gives what stands there
 /// at its end, and the exit code.
@@ -137,4 +144,174 @@ fn the_trash_is_emptied_only_when_that_is_confirmed() {
     let (said, code) = on_terminal(stub.imgctl(&["trash", "empty"]), "y\n");
     assert_eq!(code, 0);
     assert!(said.ends_with("1 image is gone for ever\n"), "{said}");
+}
+
+#[test]
+fn the_queue_and_watched_folders_are_tables() {
+    let stub = Stub::new(|request, _| match request {
+        Request::Queue(QueueRequest::Ls { all: true, limit, .. }) => {
+            assert_eq!(*limit, 50);
+            done(Outcome::Uploads { uploads: vec![], next: None })
+        }
+        Request::Queue(QueueRequest::Ls { limit, .. }) => {
+            assert_eq!(*limit, 2);
+            let why = Some(Refusal::new(ErrorCode::FileError, "it went away"));
+            let sending = QueuedUpload {
+                done: Some(5),
+                size: 9,
+                ..queued(7, "/a/写.jpg", UploadState::Sending)
+            };
+            let failed = QueuedUpload { error: why, ..queued(12, "/a/b.jpg", UploadState::Failed) };
+            let uploads = vec![sending, failed];
+            done(Outcome::Uploads { uploads, next: Some(UploadId(12)) })
+        }
+        _ => {
+            let why = Some("the last watches are in use".to_owned());
+            let hint = Some("sudo sysctl fs.inotify.max_user_watches=524288".to_owned());
+            let polling = FolderStatus { why, hint, ..folder("/b", FolderState::Polling) };
+            let folders = vec![folder("/home/ana/Pictures", FolderState::Watching), polling];
+            done(Outcome::Folders(folders))
+        }
+    });
+    insta::assert_snapshot!(show(
+        &stub,
+        &[&["queue", "ls", "--limit", "2"], &["queue", "ls", "--all"], &["watch", "ls"]]
+    ));
+}
+
+/// The status of a daemon that is offline, or connected.
+fn status(state: SessionState) -> Outcome {
+    let at = "2026-11-23T06:00:00Z".parse().unwrap();
+    Outcome::Status(Box::new(Status {
+        daemon: DaemonStatus {
+            version: "0.1.0".into(),
+            pid: 7,
+            started_at: at,
+            config: "/c".into(),
+            transfers: 0,
+            autostart: None,
+        },
+        session: SessionStatus {
+            state,
+            url: Some("ws://photos.lan:8765/".into()),
+            user: "ana".into(),
+            dialect: None,
+            server: None,
+            repository: None,
+            role: None,
+            seq: None,
+            since: at,
+            retry_at: None,
+            error: None,
+            notice: None,
+        },
+        server: None,
+        queue: QueueStatus::default(),
+        folders: Vec::new(),
+        transfers: Vec::new(),
+        rates: Rates::default(),
+    }))
+}
+
+#[test]
+fn a_menu_asks_and_runs_the_commands() {
+    let stub = Stub::new(|request, _| match request {
+        Request::Status => done(status(SessionState::Offline)),
+        Request::Connect { url, .. } if url == "photos.lan" => {
+            done(status(SessionState::Connected))
+        }
+        Request::Disconnect => done(status(SessionState::Offline)),
+        Request::List(_) => {
+            done(Outcome::Images(ListReply { images: vec![], next: None, total: Some(0) }))
+        }
+        Request::Upload(upload) => {
+            let image = image(7, &upload.name);
+            done(Outcome::Stored { image, duplicate: false })
+        }
+        _ => refused(Refusal::new(ErrorCode::NotFound, "no image is named `-x y`")),
+    });
+    std::fs::write(stub.home.path().join("a b.jpg"), "x").unwrap();
+    let menu = |language: &str, typed: &str| {
+        let mut command = stub.imgctl(&[]);
+        command.env("LANG", language).env("NO_COLOR", "1");
+        let (said, code) = on_terminal(command, typed);
+        format!("{said}exit {code}\n\n")
+    };
+    let said = menu("en_US.UTF-8", "photos.lan\n2\n1\na\\ b.jpg\n3\n-x y\nwhat\n9\n1\n\n0\n");
+    let said = said + &menu("pt_BR.UTF-8", "\nlistar\n4\n");
+    // Its input ends (Ctrl-D).
+    let said = said + &menu("C", "\n\x04");
+    // What the terminal echoes of the typing comes when it likes.
+    insta::assert_snapshot!(said_alone(&said));
+}
+
+/// Without bars, and without the echo of what is typed, which a terminal mixes in as it comes.
+fn said_alone(said: &str) -> String {
+    let typed = [
+        "photos.lan",
+        "2",
+        "1",
+        "a\\ b.jpg",
+        "3",
+        "-x y",
+        "what",
+        "9",
+        "0",
+        "listar",
+        "4",
+        "",
+        "^D",
+    ];
+    said.lines()
+        .map(|line| line.rsplit("\x1b[2K").next().unwrap_or(line))
+        .map(|line| line.rsplit('\r').next().unwrap_or(line).trim_end())
+        .filter(|line| !line.contains(['█', '░']))
+        // Whether a question still stands before what follows is the bar's doing.
+        .map(|line| {
+            ["stored ", "imgctl:"]
+                .iter()
+                .find_map(|word| line.find(word))
+                .map_or(line, |at| &line[at..])
+        })
+        .filter(|line| !typed.contains(&line.trim_matches('\x08')))
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[test]
+fn without_a_daemon_there_is_no_menu() {
+    let home = tempfile::tempdir().unwrap();
+    let (said, code) = on_terminal(stub::imgctl(home.path(), &["--color", "never", "status"]), "");
+    assert_eq!(code, 3, "{said}");
+    let (said, code) = on_terminal(stub::imgctl(home.path(), &[]), "");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("start it: imgrepod"), "{said}");
+}
+
+#[test]
+fn a_status_that_is_followed_stands_in_one_place() {
+    let round = std::sync::atomic::AtomicU64::new(0);
+    let stub = Stub::new(move |_, _| {
+        let round = round.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let Outcome::Status(mut status) = status(SessionState::Connected) else { unreachable!() };
+        let moving = TransferStatus {
+            name: "beach.jpg".into(),
+            direction: Direction::Up,
+            phase: Phase::Sending,
+            done: 25 * (round + 1),
+            total: 100,
+            queued: None,
+        };
+        status.transfers.push(moving);
+        match round {
+            0..3 => done(Outcome::Status(status)),
+            _ => refused(Refusal::new(ErrorCode::Internal, "the end of the test")),
+        }
+    });
+    let (said, code) = on_terminal(stub.imgctl(&["status", "-f"]), "");
+    assert_eq!(code, 1, "{said}");
+    for percent in ["25%  [#####               ]", "50%  [##########", "75%  [###############"] {
+        assert!(said.contains(percent), "{percent}: {said:?}");
+    }
+    assert!(said.matches("\x1b[2K").count() > 6, "drawn over itself: {said:?}");
+    assert!(said.contains("the end of the test"), "{said:?}");
 }

@@ -135,6 +135,10 @@ fn answer(question: &str) -> Result<Option<String>, Failure> {
     let mut line = String::new();
     match io::stdin().lock().read_line(&mut line) {
         Ok(1..) => Ok(Some(line)),
-        Ok(0) | Err(_) => Ok(None),
+        Ok(0) | Err(_) => {
+            // What comes next begins a line.
+            let _ = writeln!(io::stdout());
+            Ok(None)
+        }
     }
 }

@@ -9,6 +9,7 @@ mod house;
 
 mod codes;
 mod ends;
+mod follow;
 mod full;
 mod input;
 mod resume;
