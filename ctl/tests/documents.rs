@@ -7,58 +7,22 @@ mod stub;
 
 use std::fs;
 
-use imgrepo_proto::control::queue::{
-    Counts, Direction, QueueStatus, QueuedUpload, Rates, TransferStatus, UploadState,
-};
 use imgrepo_proto::control::reply::{
-    DaemonStatus, Info, Phase, ServerStatus, SessionState, SessionStatus, Size, Status,
+    Info, ServerStatus, SessionState, Size, Status,
 };
 use imgrepo_proto::control::request::Content;
-use imgrepo_proto::control::watch::{FolderState, FolderStatus};
 use imgrepo_proto::control::{Outcome, Reply, Request};
-use imgrepo_proto::session::command::{Program, State};
+use imgrepo_proto::session::command::State;
 use imgrepo_proto::session::event::{Event, EventKind};
 use imgrepo_proto::session::reply::ListReply;
-use imgrepo_proto::{BlobHash, ErrorCode, ImageRecord, ImageRef, Refusal, RepositoryId, Seq};
-use stub::{Say, Stub, done, folder, image, imgctl, old_image, queued, refused, transcript};
+use imgrepo_proto::{BlobHash, ErrorCode, ImageRecord, ImageRef, Refusal, Seq};
+use stub::{
+    Say, Stub, done, image, imgctl, old_image, refused, status, transcript,
+    transcripts,
+};
 
 /// A name that would act on a terminal and turn the text around.
 const EVIL: &str = "a\x1b[31m\u{202e}gpj.写真.exe";
-
-fn status(state: SessionState) -> Status {
-    let at = |text: &str| text.parse().unwrap();
-    let connected = state == SessionState::Connected;
-    let refusal = || Refusal::new(ErrorCode::Denied, "the server takes no guests");
-    Status {
-        daemon: DaemonStatus {
-            version: "0.1.0".into(),
-            pid: 0,
-            started_at: at("2026-11-23T06:00:00Z"),
-            config: "/home/ana/.config/imgrepo/config.toml".into(),
-            transfers: 1,
-            autostart: None,
-        },
-        session: SessionStatus {
-            state,
-            url: (state != SessionState::Offline).then(|| "ws://photos.lan:8765/".into()),
-            user: "ana".into(),
-            dialect: connected.then(|| "v2".into()),
-            server: connected.then(|| Program { name: "imgrepod".into(), version: "0.1.0".into() }),
-            repository: connected.then(|| RepositoryId("8f1c".into())),
-            role: connected.then(|| "guest".into()),
-            seq: connected.then_some(Seq(1042)),
-            since: at("2026-11-23T06:10:00Z"),
-            retry_at: (state == SessionState::Waiting).then(|| at("2026-11-23T06:20:04Z")),
-            error: (state == SessionState::Refused).then(refusal),
-            notice: None,
-        },
-        server: None,
-        queue: QueueStatus::default(),
-        folders: Vec::new(),
-        transfers: Vec::new(),
-        rates: Rates::default(),
-    }
-}
 
 /// Answers like a repository with images 1 (`beach.jpg`), 2 (an evil name), 3 (of an old server).
 fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
@@ -191,11 +155,6 @@ fn events() -> Vec<Say> {
     says
 }
 
-/// One transcript of several command lines.
-fn transcripts(stub: &Stub, lines: &[&[&str]]) -> String {
-    lines.iter().map(|args| stub.transcript(args)).collect()
-}
-
 #[test]
 fn status_connect_disconnect_and_stop() {
     let stub = Stub::new(repository);
@@ -215,53 +174,6 @@ fn status_connect_disconnect_and_stop() {
             &["stop", "--json"],
         ]
     ));
-}
-
-/// With everything that goes on by itself.
-fn busy() -> Status {
-    let counts = Counts { sending: 1, queued: 2, failed: 1, stored: 1200, ..Counts::default() };
-    let status = status(SessionState::Connected);
-    let transfer = |name: &str, direction, phase, done| TransferStatus {
-        name: name.into(),
-        direction,
-        phase,
-        done,
-        total: 2_000_000,
-        queued: None,
-    };
-    let why = Refusal::new(ErrorCode::NotAnImage, "it is no image by its bytes");
-    let problem = |id| QueuedUpload {
-        error: Some(why.clone()),
-        ..queued(id, &format!("/home/ana/Pictures/{id}.txt"), UploadState::Ignored)
-    };
-    Status {
-        daemon: DaemonStatus { autostart: Some("systemd".into()), ..status.daemon },
-        queue: QueueStatus { counts, bytes_left: 3_000_000, paused: true, elsewhere: 1 },
-        folders: vec![
-            FolderStatus {
-                counts: Counts { ignored: 4, ..counts },
-                problems: (1..=4).map(problem).collect(),
-                ..folder("/home/ana/Pictures", FolderState::Watching)
-            },
-            FolderStatus {
-                why: Some("it is not there".into()),
-                hint: Some("mount it".into()),
-                ..folder("/media/usb", FolderState::Vanished)
-            },
-        ],
-        transfers: vec![
-            transfer(EVIL, Direction::Up, Phase::Sending, 900_000),
-            transfer("b.jpg", Direction::Down, Phase::Waiting, 2_000_000),
-        ],
-        rates: Rates { up: Some(512_000), down: None },
-        ..status
-    }
-}
-
-#[test]
-fn the_status_of_what_goes_on_by_itself() {
-    let stub = Stub::new(|_, _| done(Outcome::Status(Box::new(busy()))));
-    insta::assert_snapshot!(transcripts(&stub, &[&["status"], &["status", "--json"]]));
 }
 
 #[test]

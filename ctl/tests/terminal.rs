@@ -10,18 +10,15 @@ use std::io::{Read as _, Write as _};
 use std::process::Command;
 
 use imgrepo_proto::control::queue::{
-    Direction, QueueRequest, QueueStatus, QueuedUpload, Rates, TransferStatus, UploadId,
-    UploadState,
+    Direction, QueueRequest, QueuedUpload, TransferStatus, UploadId, UploadState,
 };
-use imgrepo_proto::control::reply::{
-    DaemonStatus, Phase, Progress, SessionState, SessionStatus, Status,
-};
+use imgrepo_proto::control::reply::{Phase, Progress, SessionState};
 use imgrepo_proto::control::watch::{FolderState, FolderStatus};
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{ErrorCode, ImageRecord, Refusal};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use stub::{Say, Stub, done, folder, image, old_image, queued, refused};
+use stub::{Say, Stub, done, folder, image, old_image, queued, refused, status};
 
 /// Runs a command on a terminal of 100 columns on which `typed` is typed; gives what stands there
 /// at its end, and the exit code.
@@ -179,48 +176,14 @@ fn the_queue_and_watched_folders_are_tables() {
     ));
 }
 
-/// The status of a daemon that is offline, or connected.
-fn status(state: SessionState) -> Outcome {
-    let at = "2026-11-23T06:00:00Z".parse().unwrap();
-    Outcome::Status(Box::new(Status {
-        daemon: DaemonStatus {
-            version: "0.1.0".into(),
-            pid: 7,
-            started_at: at,
-            config: "/c".into(),
-            transfers: 0,
-            autostart: None,
-        },
-        session: SessionStatus {
-            state,
-            url: Some("ws://photos.lan:8765/".into()),
-            user: "ana".into(),
-            dialect: None,
-            server: None,
-            repository: None,
-            role: None,
-            seq: None,
-            since: at,
-            retry_at: None,
-            error: None,
-            notice: None,
-        },
-        server: None,
-        queue: QueueStatus::default(),
-        folders: Vec::new(),
-        transfers: Vec::new(),
-        rates: Rates::default(),
-    }))
-}
-
 #[test]
 fn a_menu_asks_and_runs_the_commands() {
     let stub = Stub::new(|request, _| match request {
-        Request::Status => done(status(SessionState::Offline)),
+        Request::Status => done(Outcome::Status(Box::new(status(SessionState::Offline)))),
         Request::Connect { url, .. } if url == "photos.lan" => {
-            done(status(SessionState::Connected))
+            done(Outcome::Status(Box::new(status(SessionState::Connected))))
         }
-        Request::Disconnect => done(status(SessionState::Offline)),
+        Request::Disconnect => done(Outcome::Status(Box::new(status(SessionState::Offline)))),
         Request::List(_) => {
             done(Outcome::Images(ListReply { images: vec![], next: None, total: Some(0) }))
         }
@@ -292,7 +255,7 @@ fn a_status_that_is_followed_stands_in_one_place() {
     let round = std::sync::atomic::AtomicU64::new(0);
     let stub = Stub::new(move |_, _| {
         let round = round.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let Outcome::Status(mut status) = status(SessionState::Connected) else { unreachable!() };
+        let mut status = Box::new(status(SessionState::Connected));
         let moving = TransferStatus {
             name: "beach.jpg".into(),
             direction: Direction::Up,

@@ -12,12 +12,15 @@ use std::sync::Arc;
 use std::thread;
 
 use imgrepo_proto::control::frame::{self, Decoder};
-use imgrepo_proto::control::queue::{Counts, QueuedUpload, UploadId, UploadState};
+use imgrepo_proto::control::queue::{
+    Counts, QueueStatus, QueuedUpload, Rates, UploadId, UploadState,
+};
+use imgrepo_proto::control::reply::{DaemonStatus, SessionState, SessionStatus, Status};
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::watch::{After, FolderState, FolderStatus};
 use imgrepo_proto::control::{Hello, Outcome, Reply, Request};
 use imgrepo_proto::session::command::Program;
-use imgrepo_proto::{BlobHash, ImageId, ImageRecord, Refusal};
+use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageRecord, Refusal, RepositoryId, Seq};
 
 /// What it says to a request; `End` keeps the connection open and says no more.
 pub(crate) enum Say {
@@ -87,6 +90,11 @@ pub(crate) fn transcript(mut command: Command, args: &[&str], home: &Path) -> St
         said += &format!("stderr| {line}\n");
     }
     said + &format!("exit {}\n\n", output.status.code().unwrap())
+}
+
+/// One transcript of several command lines.
+pub(crate) fn transcripts(stub: &Stub, lines: &[&[&str]]) -> String {
+    lines.iter().map(|args| stub.transcript(args)).collect()
 }
 
 pub(crate) fn done(outcome: Outcome) -> Vec<Say> {
@@ -207,4 +215,40 @@ pub(crate) fn folder(path: &str, state: FolderState) -> FolderStatus {
 pub(crate) fn old_image(id: u64, name: &str) -> ImageRecord {
     let image = image(id, name);
     ImageRecord::bare(image.id, image.name, image.uploader)
+}
+
+/// The status of a daemon with nothing to do.
+pub(crate) fn status(state: SessionState) -> Status {
+    let at = |text: &str| text.parse().unwrap();
+    let connected = state == SessionState::Connected;
+    let refusal = || Refusal::new(ErrorCode::Denied, "the server takes no guests");
+    Status {
+        daemon: DaemonStatus {
+            version: "0.1.0".into(),
+            pid: 0,
+            started_at: at("2026-11-23T06:00:00Z"),
+            config: "/home/ana/.config/imgrepo/config.toml".into(),
+            transfers: 1,
+            autostart: None,
+        },
+        session: SessionStatus {
+            state,
+            url: (state != SessionState::Offline).then(|| "ws://photos.lan:8765/".into()),
+            user: "ana".into(),
+            dialect: connected.then(|| "v2".into()),
+            server: connected.then(|| Program { name: "imgrepod".into(), version: "0.1.0".into() }),
+            repository: connected.then(|| RepositoryId("8f1c".into())),
+            role: connected.then(|| "guest".into()),
+            seq: connected.then_some(Seq(1042)),
+            since: at("2026-11-23T06:10:00Z"),
+            retry_at: (state == SessionState::Waiting).then(|| at("2026-11-23T06:20:04Z")),
+            error: (state == SessionState::Refused).then(refusal),
+            notice: None,
+        },
+        server: None,
+        queue: QueueStatus::default(),
+        folders: Vec::new(),
+        transfers: Vec::new(),
+        rates: Rates::default(),
+    }
 }

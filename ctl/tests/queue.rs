@@ -1,0 +1,184 @@
+//! What is said of uploads that go on by themselves, to the letter: the queue, waiting for it, its
+//! limits.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // A test fails so.
+
+mod stub;
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use imgrepo_proto::control::queue::{
+    Counts, QueueRequest, QueueStatus, QueuedUpload, Rates, UploadId, UploadState, Which,
+};
+use imgrepo_proto::control::request::{Content, Upload};
+use imgrepo_proto::control::{Outcome, Reply, Request};
+use imgrepo_proto::{ErrorCode, Refusal};
+use jiff::Timestamp;
+use stub::{Say, Stub, done, queued, refused, transcripts};
+
+fn at(second: u32) -> Option<Timestamp> {
+    Some(format!("2026-11-23T06:20:{second:02}Z").parse().unwrap())
+}
+
+/// One in every state that is worth telling apart.
+fn uploads() -> Vec<QueuedUpload> {
+    let one = |id, state| queued(id, &format!("/home/ana/{id}.jpg"), state);
+    let why = |text: &str| Some(Refusal::new(ErrorCode::FileError, text));
+    vec![
+        QueuedUpload { done: Some(617_283), attempts: 1, ..one(7, UploadState::Sending) },
+        QueuedUpload {
+            path: Some("/home/ana/a\u{1b}[31m\u{202e}gpj.写真".into()),
+            ..one(8, UploadState::Queued)
+        },
+        QueuedUpload {
+            error: why("the server takes at most 9 bytes"),
+            retry_at: at(59),
+            ..one(9, UploadState::Waiting)
+        },
+        QueuedUpload { path: None, error: why("it went away"), ..one(10, UploadState::Failed) },
+    ]
+}
+
+/// The queue in two pages.
+fn ls(all: bool, after: Option<UploadId>, limit: u32) -> Vec<Say> {
+    let mut uploads = uploads();
+    if all {
+        uploads.push(queued(11, "/home/ana/11.jpg", UploadState::Stored));
+    }
+    uploads.retain(|upload| after.is_none_or(|after| upload.id > after));
+    let page = uploads.len().min(limit as usize).min(3);
+    let next = (page < uploads.len()).then(|| uploads[page - 1].id);
+    uploads.truncate(page);
+    done(Outcome::Uploads { uploads, next })
+}
+
+fn queue(request: &Request, streamed: &[u8]) -> Vec<Say> {
+    match request {
+        Request::Queue(QueueRequest::Ls { all, after, limit }) => ls(*all, *after, *limit),
+        Request::Queue(QueueRequest::Retry(Which::All)) => done(Outcome::Changed(3)),
+        Request::Queue(QueueRequest::Retry(Which::These(ids))) if ids.contains(&UploadId(99)) => {
+            refused(Refusal::new(ErrorCode::NotFound, "no upload of the queue is 99"))
+        }
+        Request::Queue(QueueRequest::Retry(Which::These(ids))) => {
+            done(Outcome::Changed(ids.len() as u64))
+        }
+        Request::Queue(QueueRequest::Cancel(_)) => done(Outcome::Changed(0)),
+        Request::Queue(QueueRequest::Pause | QueueRequest::Resume) => done(Outcome::Nothing),
+        Request::Limit { up, down } => {
+            let set = |given: &Option<u64>, was| {
+                given.map_or(was, |rate| Some(rate).filter(|rate| *rate > 0))
+            };
+            done(Outcome::Rates(Rates { up: set(up, None), down: set(down, Some(2 << 20)) }))
+        }
+        Request::Enqueue(Upload { name, content, .. }) => match (name.as_str(), content) {
+            ("far.jpg", Content::Path(_)) => done(Outcome::OutOfReach),
+            ("notes.txt", _) => {
+                refused(Refusal::new(ErrorCode::NotAnImage, "it is no image by its bytes"))
+            }
+            ("far.jpg", Content::Stream) if streamed == b"far" => {
+                done(Outcome::Queued(UploadId(8)))
+            }
+            ("stdin.jpg", Content::Stream) if streamed.is_empty() => {
+                done(Outcome::Queued(UploadId(9)))
+            }
+            (_, Content::Path(_)) => done(Outcome::Queued(UploadId(7))),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("not asked here: {other:?}"),
+    }
+}
+
+#[test]
+fn the_queue() {
+    let stub = Stub::new(queue);
+    insta::assert_snapshot!(transcripts(
+        &stub,
+        &[
+            &["queue", "ls"],
+            &["queue", "ls", "--json"],
+            &["queue", "ls", "--all", "--limit", "1"],
+            &["queue", "ls", "--limit", "1", "--after", "9", "--json"],
+            &["queue", "retry", "7"],
+            &["queue", "retry", "7", "9", "--json"],
+            &["queue", "retry", "99"],
+            &["queue", "retry", "--all"],
+            &["queue", "retry"],
+            &["queue", "cancel", "--all"],
+            &["queue", "cancel", "7", "--all"],
+            &["queue", "pause"],
+            &["queue", "resume", "--json"],
+        ]
+    ));
+}
+
+#[test]
+fn uploads_that_go_on_by_themselves() {
+    let stub = Stub::new(queue);
+    let file = |name: &str, content: &str| fs::write(stub.home.path().join(name), content).unwrap();
+    fs::create_dir(stub.home.path().join("album")).unwrap();
+    for (name, content) in
+        [("a.jpg", "near"), ("far.jpg", "far"), ("album/notes.txt", "text"), ("album/b.jpg", "b")]
+    {
+        file(name, content);
+    }
+    insta::assert_snapshot!(transcripts(
+        &stub,
+        &[
+            &["upload", "--queue", "a.jpg", "far.jpg", "album"],
+            &["upload", "--queue", "a.jpg", "album", "gone.jpg", "--json"],
+            &["upload", "--queue", "-", "--name", "stdin.jpg"],
+            &["upload", "--queue", "album/notes.txt"],
+        ]
+    ));
+}
+
+#[test]
+fn limits() {
+    let stub = Stub::new(queue);
+    insta::assert_snapshot!(transcripts(
+        &stub,
+        &[
+            &["limit"],
+            &["limit", "--json"],
+            &["limit", "up", "500k"],
+            &["limit", "down", "off", "--json"],
+            &["limit", "up"],
+            &["limit", "up", "fast"],
+        ]
+    ));
+}
+
+#[test]
+fn waiting() {
+    let round = AtomicU64::new(0);
+    let stub = Stub::new(move |request, streamed| match request {
+        Request::Wait => {
+            let state = |queued, stored, failed, paused| QueueStatus {
+                counts: Counts { queued, stored, failed, ..Counts::default() },
+                bytes_left: queued * 1_234_567,
+                paused,
+                elsewhere: 0,
+            };
+            let (failed, paused) = match round.fetch_add(1, Ordering::Relaxed) / 2 {
+                0 => (0, false),
+                _ => (1, true),
+            };
+            let item = Reply::Queue(Box::new(state(1, 4, failed, paused)));
+            let mut says = vec![Say::Item(item.clone()), Say::Item(item)];
+            says.extend(done(Outcome::Queue(state(0, 5, failed, false))));
+            says
+        }
+        other => queue(other, streamed),
+    });
+    let lines: [&[&str]; 2] = [&["wait"], &["wait", "--json"]];
+    insta::assert_snapshot!(transcripts(&stub, &[lines, lines].concat()));
+}
+
+#[test]
+fn waiting_has_an_end() {
+    let stub = Stub::new(|_, _| vec![Say::Hang]);
+    let output = stub.imgctl(&["wait", "--timeout", "0.05"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(9));
+}
