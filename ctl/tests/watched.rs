@@ -5,18 +5,17 @@
 
 mod stub;
 
-use imgrepo_proto::control::queue::{Direction, QueueStatus, Rates, TransferStatus};
-use imgrepo_proto::control::reply::{DaemonStatus, Phase, SessionState, Status};
-use stub::status;
-
 use std::fs;
 
-use imgrepo_proto::control::queue::{Counts, QueuedUpload, UploadState};
+use imgrepo_proto::control::queue::{
+    Counts, Direction, QueueStatus, QueuedUpload, Rates, TransferStatus, UploadState,
+};
+use imgrepo_proto::control::reply::{DaemonStatus, Phase, SessionState, Status};
 use imgrepo_proto::control::watch::{After, FileStory, FolderState, FolderStatus, WatchRequest};
 use imgrepo_proto::control::{Outcome, Request};
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, Refusal};
 use jiff::Timestamp;
-use stub::{Say, Stub, done, folder, queued, refused, transcripts};
+use stub::{Say, Stub, done, folder, queued, refused, status, transcripts};
 
 fn at(second: u32) -> Option<Timestamp> {
     Some(format!("2026-11-23T06:20:{second:02}Z").parse().unwrap())
