@@ -7,19 +7,14 @@ mod stub;
 
 use std::fs;
 
-use imgrepo_proto::control::reply::{
-    Info, ServerStatus, SessionState, Size, Status,
-};
+use imgrepo_proto::control::reply::{Info, ServerStatus, SessionState, Size, Status};
 use imgrepo_proto::control::request::Content;
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::session::command::State;
 use imgrepo_proto::session::event::{Event, EventKind};
 use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageRecord, ImageRef, Refusal, Seq};
-use stub::{
-    Say, Stub, done, image, imgctl, old_image, refused, status, transcript,
-    transcripts,
-};
+use stub::{Say, Stub, done, image, imgctl, old_image, refused, status, transcript, transcripts};
 
 /// A name that would act on a terminal and turn the text around.
 const EVIL: &str = "a\x1b[31m\u{202e}gpj.写真.exe";

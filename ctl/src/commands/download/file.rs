@@ -155,9 +155,7 @@ impl Incoming {
         let Incoming { file, place, is_partial, .. } = self;
         let wrap = |error| unwritable(&place, &error);
         if is_partial {
-            let mode = create(folder(&place), ".imgctl-")
-                .and_then(|probe| Ok(probe.as_file().metadata()?.permissions()));
-            mode.and_then(|mode| file.as_file().set_permissions(mode)).map_err(wrap)?;
+            set_mode(&file, folder(&place)).map_err(wrap)?;
         }
         file.as_file().sync_all().map_err(wrap)?;
         let moved = match force {
@@ -189,6 +187,17 @@ pub(super) fn folder(place: &Path) -> &Path {
     match place.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
+    }
+}
+
+/// Gives a partial the rights that a new file of the caller has there.
+fn set_mode(file: &NamedTempFile, folder: &Path) -> io::Result<()> {
+    let mode = |file: &NamedTempFile| file.as_file().metadata().map(|meta| meta.permissions());
+    let due = mode(&create(folder, ".imgctl-")?)?;
+    match mode(file)? == due {
+        // Some file systems have but one, and refuse to be told.
+        true => Ok(()),
+        false => file.as_file().set_permissions(due),
     }
 }
 

@@ -5,7 +5,7 @@
 //! without. What lies there may be anybody's work in a folder that others can write to: only a
 //! regular file of this user is taken, and never through a link.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -49,24 +49,33 @@ pub(super) fn open(folder: &Path, hash: &BlobHash) -> io::Result<Option<NamedTem
 
 /// Opens and locks what this path names, and still names when it is locked.
 fn lock(path: &Path) -> io::Result<Option<File>> {
+    let mut is_new = false;
     let file = match fs::symlink_metadata(path) {
         Ok(meta) if !is_own(&meta) => return Ok(None),
         Ok(_) => match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
             opened => opened?,
         },
-        Err(error) if error.kind() == ErrorKind::NotFound => create(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            is_new = true;
+            create(path)?
+        }
         Err(error) => return Err(error),
     };
-    // Where the file system has no locks, there are no partials.
-    if file.try_lock().is_err() {
-        return Ok(None);
-    }
-    let (opened, named) = (file.metadata()?, fs::symlink_metadata(path)?);
-    match is_same(&opened, &named) {
-        true if is_own(&opened) => Ok(Some(file)),
-        true => Ok(None),
-        false => Err(ErrorKind::NotFound.into()),
+    let opened = file.metadata()?;
+    match file.try_lock() {
+        Ok(()) if !is_same(&opened, &fs::symlink_metadata(path)?) => {
+            Err(ErrorKind::NotFound.into())
+        }
+        Ok(()) if is_own(&opened) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // Where a file system has no locks, or no owners, there are no partials.
+        Ok(()) | Err(TryLockError::Error(_)) => {
+            if is_new {
+                fs::remove_file(path)?;
+            }
+            Ok(None)
+        }
     }
 }
 
