@@ -70,10 +70,17 @@ pub(crate) fn line(upload: &QueuedUpload) -> String {
 
 /// The file, and what went wrong with it.
 pub(crate) fn with_cause(upload: &QueuedUpload) -> String {
-    match &upload.error {
-        Some(error) => format!("{}: {}", what(upload), shown(&error.message)),
+    match cause(upload) {
+        Some(cause) => format!("{}: {cause}", what(upload)),
         None => what(upload),
     }
+}
+
+/// What went wrong, without the name where the file is said anyway.
+pub(crate) fn cause(upload: &QueuedUpload) -> Option<String> {
+    let message = &upload.error.as_ref()?.message;
+    let act = format!("cannot store `{}`: ", shown(&upload.name));
+    Some(shown(message.strip_prefix(&act).unwrap_or(message)))
 }
 
 /// Its state, with what is to be known beside.

@@ -37,7 +37,11 @@ fn uploads() -> Vec<QueuedUpload> {
             retry_at: at(59),
             ..one(9, UploadState::Waiting)
         },
-        QueuedUpload { path: None, error: why("it went away"), ..one(10, UploadState::Failed) },
+        QueuedUpload {
+            path: None,
+            error: why("cannot store `10.jpg`: it went away"),
+            ..one(10, UploadState::Failed)
+        },
     ]
 }
 

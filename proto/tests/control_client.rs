@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use imgrepo_proto::control::frame::{self, Decoder};
+use imgrepo_proto::control::queue::UploadId;
 use imgrepo_proto::control::reply::{Phase, Progress};
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::{Client, Endpoint, Hello, Outcome, Reply, Request};
@@ -215,5 +216,20 @@ fn content_is_streamed_and_an_early_refusal_is_heard() {
     let mut content = Unreadable;
     let refusal = client.upload_stream(&upload(), &mut content, &mut |_| Ok(()));
     assert_eq!(refusal.unwrap_err().code, ErrorCode::FileError);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_content_is_streamed_into_the_queue_as_into_the_repository() {
+    let (_home, endpoint, thread) = daemon(vec![|peer| {
+        peer.greet((1, 1));
+        assert_eq!(peer.next(), Some(Request::Enqueue(upload())));
+        assert_eq!(peer.next(), Some(Request::Data(b"content".to_vec())));
+        assert_eq!(peer.next(), Some(Request::End));
+        peer.say(Reply::Done(Box::new(Outcome::Queued(UploadId(7)))));
+    }]);
+    let mut client = Client::connect(&endpoint, program()).unwrap();
+    let queued = client.enqueue_stream(&upload(), &mut &b"content"[..]);
+    assert_eq!(queued, Ok(Outcome::Queued(UploadId(7))));
     thread.join().unwrap();
 }

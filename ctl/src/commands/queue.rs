@@ -204,14 +204,13 @@ fn rows(out: &Output, uploads: &[QueuedUpload], head: bool) -> Vec<String> {
 /// what went wrong. What is not known is empty.
 fn tabbed(uploads: &[QueuedUpload]) -> Vec<String> {
     let line = |upload: &QueuedUpload| {
-        let error = upload.error.as_ref().map(|error| imgrepo_proto::name::shown(&error.message));
         [
             upload.id.to_string(),
             upload.state.word().to_owned(),
             upload.size.to_string(),
             upload.done.map(|done| done.to_string()).unwrap_or_default(),
             uploads::what(upload),
-            error.unwrap_or_default(),
+            uploads::cause(upload).unwrap_or_default(),
         ]
         .join("\t")
     };

@@ -60,7 +60,9 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         let more = queue.counts.faults().saturating_sub(faults.len() as u64);
         match (queue.counts.faults(), more) {
             (0, _) => context.out.confirm("all is uploaded"),
-            (_, 0) => context.out.note("try again: imgctl queue retry --all"),
+            (_, 0) => context.out.note(
+                "try them again: imgctl queue retry --all; give them up: imgctl queue cancel --all",
+            ),
             _ => context.out.note(&format!("and {more} more: imgctl queue ls")),
         }
     }

@@ -76,8 +76,7 @@ fn line(when: &str, text: &str) -> String {
 
 fn past(upload: &QueuedUpload) -> Vec<(Timestamp, String)> {
     let image = upload.image.map(|id| format!(" as image {id}")).unwrap_or_default();
-    let why = upload.error.as_ref().map(|error| format!(": {}", shown(&error.message)));
-    let why = why.unwrap_or_default();
+    let why = uploads::cause(upload).map(|cause| format!(": {cause}")).unwrap_or_default();
     let seen = match &upload.folder {
         Some(folder) => format!("seen in {}", table::path(folder)),
         None => "asked for".to_owned(),
@@ -117,7 +116,7 @@ fn now(upload: &QueuedUpload) -> Option<String> {
             Some(format!("{} of {}", uploads::state(upload), table::size(upload.size)))
         }
         UploadState::Waiting => {
-            let why = upload.error.as_ref().map(|error| format!(": {}", shown(&error.message)));
+            let why = uploads::cause(upload).map(|cause| format!(": {cause}"));
             let at =
                 upload.retry_at.map(|at| format!(", tried again at {}", table::second(Some(at))));
             Some(format!("waiting{}{}", why.unwrap_or_default(), at.unwrap_or_default()))
