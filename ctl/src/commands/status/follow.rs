@@ -89,11 +89,13 @@ impl<'a> View<'a> {
             (Err(refusal), true) => json(&Problem::from(refusal)),
             (Err(refusal), false) => format!("waiting for the daemon: {}", refusal.message),
         };
-        if let Some(screen) = &self.screen {
-            screen.set_message(text);
+        // What is the same is not drawn again: it would only flicker.
+        if text == self.last {
             return Ok(());
         }
-        if text == self.last {
+        if let Some(screen) = &self.screen {
+            screen.set_message(text.clone());
+            self.last = text;
             return Ok(());
         }
         match (status, out.json()) {
