@@ -9,6 +9,7 @@
 //! | [`link`] | messages over one WebSocket, both ends: order, bounds, liveness, windows |
 //! | [`server`] | the listener and its sessions, in both dialects |
 //! | [`session`] | the one session of a client: dialed, kept, resumed |
+//! | [`state`] | what a client remembers: memberships, watched folders, every upload's story |
 //! | [`transfer`] | one upload or download through all cuts of the session |
 //! | [`control`] | the local socket that `imgctl` and the window speak to |
 //! | [`daemon`] | all of it, started in this order and stopped in reverse |
@@ -27,4 +28,5 @@ pub mod repository;
 pub mod server;
 pub mod service;
 pub mod session;
+pub mod state;
 pub mod transfer;

@@ -17,11 +17,12 @@ const ROOMS: [(&str, u32); 12] = [
     ("link", 1),
     ("server", 2),
     ("session", 3),
-    ("transfer", 4),
-    ("control", 6),
-    ("daemon", 7),
-    ("main", 8),
-    ("lib", 9),
+    ("state", 4),
+    ("transfer", 5),
+    ("control", 7),
+    ("daemon", 8),
+    ("main", 9),
+    ("lib", 10),
 ];
 
 fn layer(room: &str) -> Option<u32> {

@@ -1,0 +1,409 @@
+//! The queue: uploads by hand, whose turn it is, what came of an attempt, and what a person asks of
+//! it. Called by `transfer::queue` alone.
+
+use imgrepo_proto::control::queue::{QueuedUpload, UploadId, UploadState, Which};
+use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::rows::{
+    QUEUED, STAMP, content, hash, optional_path, place, queued_upload, refusal_text, signed, stamp,
+    time, unsigned,
+};
+use super::worker::Fault;
+use super::{
+    End, FolderId, Lane, MembershipId, NewUpload, QueuedContent, Stamp, State, Turn, Turns,
+};
+
+/// What a person can have tried again. What waits is due at once.
+const AGAIN: &str = "('failed', 'refused', 'ignored', 'cancelled', 'waiting')";
+
+/// What a person can give up.
+const UNDONE: &str = "('settling', 'queued', 'sending', 'waiting', 'refused', 'failed')";
+
+/// What was under way when the process ended has its turn again.
+pub(super) fn begin_anew(db: &Connection) -> rusqlite::Result<()> {
+    let sql = "UPDATE upload SET state = 'queued' \
+         WHERE membership IN (SELECT id FROM membership) AND state = 'sending'";
+    db.execute(sql, []).map(drop)
+}
+
+impl State {
+    /// Queues these, durably: their numbers.
+    ///
+    /// # Errors
+    /// As [`State::join`]; then none of them is queued.
+    pub async fn enqueue(
+        &self,
+        uploads: Vec<NewUpload>,
+        now: Timestamp,
+    ) -> Result<Vec<UploadId>, Refusal> {
+        self.keep(move |db| {
+            let sql = "INSERT INTO upload (membership, directory, file, spool, name, \
+                 unless_deleted, state, device, inode, size, modified_s, modified_ns, seen_at, \
+                 queued_at) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?12, ?12)";
+            let mut insert = db.prepare_cached(sql)?;
+            let mut ids = Vec::with_capacity(uploads.len());
+            for upload in &uploads {
+                let (place, spool) = match &upload.content {
+                    QueuedContent::File(path) => (Some(place(path)), None),
+                    QueuedContent::Spooled(number) => (None, Some(signed(*number))),
+                };
+                let Stamp { device, inode, size, modified } = upload.stamp;
+                let id = insert.insert(params![
+                    upload.membership.0,
+                    place.map(|(directory, _)| directory),
+                    place.map(|(_, file)| file),
+                    spool,
+                    upload.name,
+                    upload.unless_deleted,
+                    signed(device),
+                    signed(inode),
+                    signed(size),
+                    modified.0,
+                    modified.1,
+                    now.as_millisecond(),
+                ])?;
+                ids.push(UploadId(id.cast_unsigned()));
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
+    /// The oldest uploads of a lane whose turn it is, at most so many; they are `sending` now.
+    ///
+    /// # Errors
+    /// As [`State::join`]; then none of them is.
+    pub async fn take(
+        &self,
+        membership: MembershipId,
+        lane: Lane,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Turns, Refusal> {
+        self.soon(move |db| take(db, membership, lane, limit, now)).await
+    }
+
+    /// An upload's content was read, and it is offered now.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn hashed(
+        &self,
+        id: UploadId,
+        hash: BlobHash,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.soon(move |db| {
+            let sql = "UPDATE upload SET hashed_at = iif(hash IS ?1, hashed_at, ?2), hash = ?1, \
+                 sent_at = ?2 WHERE id = ?3 AND state = 'sending'";
+            let values = (hash.0, now.as_millisecond(), signed(id.0));
+            db.prepare_cached(sql)?.execute(values)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// What an attempt came to. One whose row went away, or was given up, changes nothing; but a
+    /// receipt is a receipt.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn ended(&self, id: UploadId, end: End, now: Timestamp) -> Result<(), Refusal> {
+        self.keep(move |db| Ok(ended(db, id, &end, now)?)).await
+    }
+
+    /// Which of these are still `sending`.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn still_sending(&self, ids: Vec<UploadId>) -> Result<Vec<UploadId>, Refusal> {
+        self.soon(move |db| {
+            let sql = "SELECT 1 FROM upload WHERE id = ? AND state = 'sending'";
+            let mut ask = db.prepare_cached(sql)?;
+            let mut still = Vec::new();
+            for id in ids {
+                if ask.exists([signed(id.0)])? {
+                    still.push(id);
+                }
+            }
+            Ok(still)
+        })
+        .await
+    }
+
+    /// A page of the queue, the oldest first: what is open and what needs a person; with `all`
+    /// everything.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn page(
+        &self,
+        membership: MembershipId,
+        all: bool,
+        after: Option<UploadId>,
+        limit: u32,
+    ) -> Result<Vec<QueuedUpload>, Refusal> {
+        self.soon(move |db| {
+            let which = if all { "1" } else { &format!("u.state IN {UNDONE}") };
+            let sql = format!(
+                "SELECT {QUEUED} FROM upload u LEFT JOIN folder f ON f.id = u.folder \
+                 WHERE u.membership = ? AND u.id > ? AND {which} ORDER BY u.id LIMIT ?"
+            );
+            let after = after.map_or(0, |id| signed(id.0));
+            let mut ask = db.prepare_cached(&sql)?;
+            let page = ask.query_map((membership.0, after, limit), queued_upload)?;
+            Ok(page.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// Has what ended without a receipt tried again; named one by one, what this person has deleted
+    /// is brought back too. How many there were.
+    ///
+    /// # Errors
+    /// `not_found` where one of them is not there; as [`State::join`].
+    pub async fn retry(&self, membership: MembershipId, which: Which) -> Result<u64, Refusal> {
+        self.keep(move |db| {
+            let set = "state = 'queued', retry_at = NULL, ended_at = NULL, error = NULL, \
+                 refused_by = NULL";
+            match which {
+                Which::All => {
+                    let sql = format!(
+                        "UPDATE upload SET {set} WHERE membership = ? AND state IN {AGAIN}"
+                    );
+                    Ok(db.execute(&sql, [membership.0])? as u64)
+                }
+                Which::These(ids) => {
+                    let set = format!(
+                        "{set}, unless_deleted = iif(state = 'ignored', 0, unless_deleted)"
+                    );
+                    each(
+                        db,
+                        &ids,
+                        &format!("UPDATE upload SET {set} WHERE id = ? AND state IN {AGAIN}"),
+                    )
+                }
+            }
+        })
+        .await
+    }
+
+    /// Gives up what is not done. How many there were.
+    ///
+    /// # Errors
+    /// As [`State::retry`].
+    pub async fn cancel(
+        &self,
+        membership: MembershipId,
+        which: Which,
+        now: Timestamp,
+    ) -> Result<u64, Refusal> {
+        self.keep(move |db| {
+            let set = format!(
+                "state = 'cancelled', retry_at = NULL, ended_at = {}",
+                now.as_millisecond()
+            );
+            match which {
+                Which::All => {
+                    let sql = format!(
+                        "UPDATE upload SET {set} WHERE membership = ? AND state IN {UNDONE}"
+                    );
+                    Ok(db.execute(&sql, [membership.0])? as u64)
+                }
+                Which::These(ids) => each(
+                    db,
+                    &ids,
+                    &format!("UPDATE upload SET {set} WHERE id = ? AND state IN {UNDONE}"),
+                ),
+            }
+        })
+        .await
+    }
+
+    /// Has what another server than this (name and version) refused tried again. How many there were.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn retry_refused(
+        &self,
+        membership: MembershipId,
+        server: String,
+    ) -> Result<u64, Refusal> {
+        self.keep(move |db| {
+            let sql = "UPDATE upload SET state = 'queued', ended_at = NULL, refused_by = NULL \
+                 WHERE membership = ? AND state IN ('refused', 'ignored') AND refused_by <> ?";
+            Ok(db.prepare_cached(sql)?.execute((membership.0, server))? as u64)
+        })
+        .await
+    }
+
+    /// Bytes of all uploads of this membership that are open, and how many are open of others.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn left(&self, membership: Option<MembershipId>) -> Result<(u64, u64), Refusal> {
+        self.soon(move |db| {
+            let sql = "SELECT coalesce(sum(iif(membership = ?1, bytes, 0)), 0), \
+                     coalesce(sum(iif(membership = ?1, 0, count)), 0) FROM tally \
+                 WHERE state IN ('settling', 'queued', 'sending', 'waiting')";
+            let mut ask = db.prepare_cached(sql)?;
+            let whose = membership.map_or(0, |membership| membership.0);
+            Ok(ask.query_row([whose], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))?)
+        })
+        .await
+    }
+
+    /// The spooled contents that are still needed.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn spooled(&self) -> Result<Vec<u64>, Refusal> {
+        self.soon(|db| {
+            let sql = "SELECT spool FROM upload WHERE spool IS NOT NULL \
+                 AND state NOT IN ('stored', 'duplicate', 'cancelled')";
+            let mut ask = db.prepare(sql)?;
+            let numbers = ask.query_map([], |row| unsigned(row, 0))?;
+            Ok(numbers.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// Forgets what ended before this and is not a file of a watched folder any more.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn prune(&self, before: Timestamp) -> Result<u64, Refusal> {
+        self.soon(move |db| {
+            let sql = "DELETE FROM upload WHERE ended_at IS NOT NULL AND ended_at < ? \
+                 AND (folder IS NULL OR put_away = 1) \
+                 AND state IN ('stored', 'duplicate', 'cancelled')";
+            Ok(db.execute(sql, [before.as_millisecond()])? as u64)
+        })
+        .await
+    }
+}
+
+/// Does this to each; one that is not there undoes all.
+fn each(db: &Connection, ids: &[UploadId], sql: &str) -> Result<u64, Fault> {
+    let mut change = db.prepare_cached(sql)?;
+    let mut is_there = db.prepare_cached("SELECT 1 FROM upload WHERE id = ?")?;
+    let mut changed = 0;
+    for id in ids {
+        if !is_there.exists([signed(id.0)])? {
+            let message = format!("the queue has no upload {id}");
+            return Err(Refusal::new(ErrorCode::NotFound, message)
+                .hint("`imgctl queue ls --all` lists them")
+                .into());
+        }
+        changed += change.execute([signed(id.0)])? as u64;
+    }
+    Ok(changed)
+}
+
+fn take(
+    db: &Connection,
+    membership: MembershipId,
+    lane: Lane,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Turns, Fault> {
+    let now = now.as_millisecond();
+    let large = lane == Lane::Large;
+    let columns = format!(
+        "u.id, u.spool, u.directory, u.file, u.folder, f.path, u.name, u.hash, \
+         u.unless_deleted, u.attempts, {}",
+        STAMP.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ")
+    );
+    let from =
+        format!("SELECT {columns} FROM upload u LEFT JOIN folder f ON f.id = u.folder WHERE");
+    let mut turns = Vec::new();
+    // Two stretches of two indexes; the older ones of both are the oldest of all that are due, but
+    // for those that wait in numbers: of these the ones that wait longest.
+    let queued = format!(
+        "{from} u.membership = ? AND u.state = 'queued' AND u.large = ? ORDER BY u.id LIMIT ?"
+    );
+    let mut ask = db.prepare_cached(&queued)?;
+    turns
+        .extend(ask.query_map((membership.0, large, limit), turn)?.collect::<Result<Vec<_>, _>>()?);
+    let due = format!(
+        "{from} u.membership = ?1 AND u.large = ?2 AND u.state = 'waiting' \
+         AND (u.retry_at IS NULL OR u.retry_at <= ?3) ORDER BY u.retry_at LIMIT ?4"
+    );
+    let mut ask = db.prepare_cached(&due)?;
+    let waiting = ask.query_map((membership.0, large, now, limit), turn)?;
+    turns.extend(waiting.collect::<Result<Vec<_>, _>>()?);
+    turns.sort_by_key(|turn| turn.id);
+    turns.truncate(limit as usize);
+
+    let sql = "UPDATE upload SET state = 'sending', attempts = attempts + 1, retry_at = NULL, \
+         ended_at = NULL WHERE id = ?";
+    let mut begin = db.prepare_cached(sql)?;
+    for turn in &mut turns {
+        begin.execute([signed(turn.id.0)])?;
+        turn.attempts = turn.attempts.saturating_add(1);
+    }
+    let sql = "SELECT min(retry_at) FROM upload \
+         WHERE membership = ? AND large = ? AND state = 'waiting' AND retry_at > ?";
+    let mut ask = db.prepare_cached(sql)?;
+    let retry_at = ask.query_row((membership.0, large, now), |row| time(row, 0)).optional()?;
+    Ok(Turns { turns, retry_at: retry_at.flatten() })
+}
+
+fn turn(row: &Row<'_>) -> rusqlite::Result<Turn> {
+    let folder: Option<i64> = row.get(4)?;
+    Ok(Turn {
+        id: UploadId(unsigned(row, 0)?),
+        content: content(row, 1)?,
+        folder: folder.map(FolderId).zip(optional_path(row, 5)?),
+        name: row.get(6)?,
+        stamp: stamp(row, 10)?,
+        hash: hash(row, 7)?,
+        unless_deleted: row.get(8)?,
+        attempts: row.get(9)?,
+    })
+}
+
+fn ended(db: &Connection, id: UploadId, end: &End, now: Timestamp) -> rusqlite::Result<()> {
+    let number = signed(id.0);
+    let now = now.as_millisecond();
+    let (state, error, retry_at, by) = match end {
+        End::Receipt { hash, image, duplicate } => {
+            let state = if *duplicate { UploadState::Duplicate } else { UploadState::Stored };
+            let sql = "UPDATE upload SET state = ?, hash = ?, image = ?, ended_at = ?, \
+                 retry_at = NULL, error = NULL, refused_by = NULL \
+                 WHERE id = ? AND state IN ('sending', 'cancelled')";
+            let values = (state.word(), hash.0, signed(image.0), now, number);
+            db.prepare_cached(sql)?.execute(values)?;
+            return Ok(());
+        }
+        End::Gone => {
+            let sql = "DELETE FROM upload WHERE id = ? AND state = 'sending'";
+            db.prepare_cached(sql)?.execute([number])?;
+            return Ok(());
+        }
+        End::Settling => {
+            let sql = "UPDATE upload SET state = 'settling', queued_at = NULL, hash = NULL, \
+                 hashed_at = NULL, sent_at = NULL WHERE id = ? AND state = 'sending'";
+            db.prepare_cached(sql)?.execute([number])?;
+            return Ok(());
+        }
+        End::Queued => {
+            let sql = "UPDATE upload SET state = 'queued' WHERE id = ? AND state = 'sending'";
+            db.prepare_cached(sql)?.execute([number])?;
+            return Ok(());
+        }
+        End::Ignored(why, by) => (UploadState::Ignored, why, None, by.as_deref()),
+        End::Refused(why, by) => (UploadState::Refused, why, None, Some(by.as_str())),
+        End::Failed(why) => (UploadState::Failed, why, None, None),
+        End::Waiting(why, retry_at) => (UploadState::Waiting, why, *retry_at, None),
+    };
+    let ended_at = (!state.is_open()).then_some(now);
+    let sql = "UPDATE upload SET state = ?, error = ?, retry_at = ?, refused_by = ?, ended_at = ? \
+         WHERE id = ? AND state = 'sending'";
+    let retry_at = retry_at.map(Timestamp::as_millisecond);
+    let values = (state.word(), refusal_text(error), retry_at, by, ended_at, number);
+    db.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
