@@ -209,7 +209,7 @@ impl Keeper {
             if let Some(seen) = &mut self.seen {
                 seen.saw(&key, &reply.repository, received);
             }
-            let v2 = V2::new(outbox.clone(), reply);
+            let v2 = V2::new(outbox.clone(), reply, key, user.clone());
             return Ok(Up { outbox, inbox, dialog: Dialog::V2(Arc::new(v2)) });
         }
     }

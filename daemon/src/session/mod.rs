@@ -256,6 +256,11 @@ impl Session {
         }
     }
 
+    /// The server to ask, as it comes and goes.
+    pub(crate) fn servers(&self) -> Servers {
+        Servers { session: self.clone(), connection: self.0.connection.subscribe() }
+    }
+
     /// Events after this one, or from now on: see [`Follower`].
     #[must_use]
     pub fn follow(&self, since: Option<Seq>) -> Follower {
@@ -291,6 +296,28 @@ impl Session {
 
     fn wish(&self) -> MutexGuard<'_, (u64, Wish)> {
         self.0.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The server to ask, as it comes and goes: for whoever does something whenever there is one.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    session: Session,
+    connection: watch::Receiver<Connection>,
+}
+
+impl Servers {
+    /// The one that there is.
+    pub(crate) fn now(&mut self) -> Option<Peer> {
+        let standing = self.session.standing(&self.connection.borrow_and_update());
+        standing.ok().flatten().map(|dialog| Peer::new(self.session.clone(), dialog))
+    }
+
+    /// Waits until that may be another than it was. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        if self.connection.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 

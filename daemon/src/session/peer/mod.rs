@@ -79,6 +79,36 @@ impl Peer {
         }
     }
 
+    /// Whose queue it is: the repository, and the person there. An old server has no number of its
+    /// repository: there it is the address.
+    pub(crate) fn membership(&self) -> (String, String) {
+        match &self.dialog {
+            Dialog::V2(v2) => (v2.greeting.repository.0.clone(), v2.user.to_string()),
+            Dialog::V1(v1) => (format!("v1 {}", v1.server), v1.user.clone()),
+        }
+    }
+
+    /// The address that it was reached at.
+    pub(crate) fn address(&self) -> &str {
+        match &self.dialog {
+            Dialog::V2(v2) => &v2.address,
+            Dialog::V1(v1) => &v1.server,
+        }
+    }
+
+    /// The server's name and version.
+    pub(crate) fn server(&self) -> String {
+        match &self.dialog {
+            Dialog::V2(v2) => format!("{} {}", v2.greeting.server.name, v2.greeting.server.version),
+            Dialog::V1(_) => "v1".to_owned(),
+        }
+    }
+
+    /// Whether its session has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.dialog.is_over()
+    }
+
     /// As whom the session is; of an old server, whose words are no proof, the name it was told.
     pub(crate) fn old_user(&self) -> Option<&str> {
         match &self.dialog {

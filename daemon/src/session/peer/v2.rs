@@ -11,7 +11,7 @@ use imgrepo_proto::limits::SessionLimits;
 use imgrepo_proto::session::command::{Cancel, Command, Request, RequestId};
 use imgrepo_proto::session::data::DataHeader;
 use imgrepo_proto::session::reply::{AuthReply, ServerMessage};
-use imgrepo_proto::{ErrorCode, Refusal};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -32,6 +32,9 @@ const MAX_REQUEST_BYTES: usize = 12 * 1024;
 pub(crate) struct V2 {
     pub(super) outbox: Outbox,
     pub(crate) greeting: AuthReply,
+    /// At which address, and as whom.
+    pub(super) address: String,
+    pub(super) user: PersonName,
     /// As many as the server takes at once.
     requests: Arc<Semaphore>,
     pub(super) window: SharedWindow,
@@ -54,11 +57,16 @@ struct Entry {
 }
 
 impl V2 {
-    pub(crate) fn new(outbox: Outbox, greeting: AuthReply) -> Self {
+    pub(crate) fn new(
+        outbox: Outbox,
+        greeting: AuthReply,
+        address: String,
+        user: PersonName,
+    ) -> Self {
         let requests = Arc::new(Semaphore::new(greeting.limits.max_requests as usize));
         let window = SharedWindow::new(greeting.limits.session_window);
         let table = Table { next: AUTH_ID + 1, calls: HashMap::new(), over: false };
-        V2 { outbox, greeting, requests, window, table: Mutex::new(table) }
+        V2 { outbox, greeting, address, user, requests, window, table: Mutex::new(table) }
     }
 
     pub(crate) fn limits(&self) -> &SessionLimits {
