@@ -17,12 +17,15 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Mode, Remembered, ServerConfig};
-use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool, Transfers};
+use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool};
 use crate::paths::Paths;
 use crate::repository::{self, Repository};
 use crate::server::{self, Server, StartError};
 use crate::service::{self, Service};
 use crate::session::{self, Address, ServerUrl, Session};
+use crate::state::State;
+use crate::transfer::Transfers;
+use crate::transfer::queue::{self, Queue};
 
 /// Free space that a server leaves: for the catalog, which must go on when contents no longer fit.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -46,8 +49,11 @@ pub struct Daemon {
     ready: String,
     stop: CancellationToken,
     control: Control,
+    queue_end: CancellationToken,
+    queue_task: JoinHandle<()>,
     session: Session,
     session_task: JoinHandle<()>,
+    state: State,
     serving: Option<Serving>,
 }
 
@@ -89,6 +95,9 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let spool = Spool::open(paths.state.join("spool"))?;
+        let database = paths.state.join("queue.db");
+        let opened = spawn_blocking(move || State::open(&database)).await;
+        let state = opened.map_err(|error| internal("open the queue", &error))??;
         // Read before anything is started.
         let url = match &config.mode {
             Mode::Client { connect: Some(url) } => Some(ServerUrl::parse(url)?),
@@ -105,6 +114,25 @@ impl Daemon {
             connect_timeout: CONNECT_TIMEOUT,
         };
         let (session, session_task) = Session::start(settings);
+        let transfers = Transfers::new(session.clone());
+        let remembered = memory.remembered();
+        let queue_end = CancellationToken::new();
+        let settings = queue::Settings {
+            spool: paths.state.join("queue"),
+            last: remembered.url.zip(remembered.user.or_else(|| Some(config.user.clone()))),
+            end: queue_end.clone(),
+        };
+        let queue = Queue::start(state.clone(), transfers.clone(), settings).await;
+        let (queue, queue_task) = match queue {
+            Ok(started) => started,
+            Err(refusal) => {
+                session.end().await;
+                if let Some(serving) = serving {
+                    serving.stop().await;
+                }
+                return Err(refusal);
+            }
+        };
         let (ready, mode) = match (&serving, &config.mode) {
             (Some(serving), Mode::Server(told)) => {
                 let door = serving.server.local();
@@ -140,11 +168,22 @@ impl Daemon {
             mode,
             spool: Arc::new(spool),
             stop: stop.clone(),
-            transfers: Transfers::default(),
+            transfers,
+            queue,
         };
         let control = Control::serve(listening, Arc::new(context));
         let ready = format!("imgrepod is ready: {ready}");
-        Ok(Daemon { ready, stop, control, session, session_task, serving })
+        Ok(Daemon {
+            ready,
+            stop,
+            control,
+            queue_end,
+            queue_task,
+            session,
+            session_task,
+            state,
+            serving,
+        })
     }
 
     /// The line that says that it is ready, and for what.
@@ -162,8 +201,11 @@ impl Daemon {
     /// returns is dropped.
     pub async fn stop(self) -> Farewells {
         let farewells = self.control.stop().await;
+        self.queue_end.cancel();
+        joined("the queue", self.queue_task).await;
         self.session.end().await;
         joined("the session", self.session_task).await;
+        self.state.close().await;
         if let Some(serving) = self.serving {
             serving.stop().await;
         }

@@ -14,10 +14,13 @@ use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::{Client, Endpoint, Hello, Outcome, Reply, Request};
 use imgrepo_proto::session::command::{List, Program};
 use imgrepo_proto::{ErrorCode, ImageRef, PersonName, Refusal};
-use imgrepod::control::{Context, Control, Listening, Memory, Mode, Spool, Transfers};
+use imgrepod::control::{Context, Control, Listening, Memory, Mode, Spool};
 use imgrepod::paths::Paths;
 use imgrepod::service::{self, Service};
 use imgrepod::session::{self, Session};
+use imgrepod::state::State;
+use imgrepod::transfer::Transfers;
+use imgrepod::transfer::queue::{self, Queue};
 use tokio_util::sync::CancellationToken;
 
 /// A client's control plane, offline.
@@ -26,7 +29,6 @@ struct Plane {
     endpoint: Endpoint,
     session: Session,
     stop: CancellationToken,
-    transfers: Transfers,
     control: Option<Control>,
 }
 
@@ -35,7 +37,7 @@ fn program() -> Program {
 }
 
 impl Plane {
-    fn start() -> Plane {
+    async fn start() -> Plane {
         let home = tempfile::tempdir().unwrap();
         let everything = home.path().as_os_str().to_owned();
         let var = |name: &str| (name == "IMGREPO_HOME").then(|| everything.clone());
@@ -46,7 +48,12 @@ impl Plane {
             seen: home.path().join("seen.json"),
             connect_timeout: Duration::from_secs(5),
         });
-        let (stop, transfers) = (CancellationToken::new(), Transfers::default());
+        let stop = CancellationToken::new();
+        let transfers = Transfers::new(session.clone());
+        let state = State::open(&home.path().join("queue.db")).unwrap();
+        let (spool, end) = (home.path().join("queue"), CancellationToken::new());
+        let settings = queue::Settings { spool, last: None, end };
+        let (queue, _) = Queue::start(state, transfers.clone(), settings).await.unwrap();
         let context = Context {
             program: program(),
             started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
@@ -59,11 +66,12 @@ impl Plane {
             mode: Mode::Client(Arc::new(Memory::open(home.path().join("session.json")).unwrap())),
             spool: Arc::new(Spool::open(home.path().join("spool")).unwrap()),
             stop: stop.clone(),
-            transfers: transfers.clone(),
+            transfers,
+            queue,
         };
         let listening = Listening::open(&endpoint).unwrap();
         let control = Some(Control::serve(listening, Arc::new(context)));
-        Plane { home, endpoint, session, stop, transfers, control }
+        Plane { home, endpoint, session, stop, control }
     }
 
     /// What this gives, from a thread of its own, as programs are.
@@ -119,7 +127,7 @@ fn frames<T: serde::de::DeserializeOwned>(mut bytes: &[u8], skip_hello: bool) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_greeting_agrees_on_a_version_or_says_ones_own() {
-    let plane = Plane::start();
+    let plane = Plane::start().await;
     for (theirs, answer) in [((1, 1), (1, 1)), ((0, 9), (1, 1)), ((2, 3), (1, 1)), ((0, 0), (1, 1))]
     {
         // The end of a request that cannot come ends a connection that was agreed on.
@@ -134,7 +142,7 @@ async fn a_greeting_agrees_on_a_version_or_says_ones_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_frame_closes_its_connection_alone() {
-    let plane = Plane::start();
+    let plane = Plane::start().await;
     let bystander = plane.endpoint.clone();
     let mut bystander =
         tokio::task::spawn_blocking(move || Client::connect(&bystander, program()).unwrap())
@@ -156,7 +164,7 @@ async fn a_bad_frame_closes_its_connection_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_programs_request_is_refused_and_the_connection_goes_on() {
-    let plane = Plane::start();
+    let plane = Plane::start().await;
     let polish = std::collections::BTreeMap::from([("polish", 7)]);
     let endpoint = plane.endpoint.path();
     let (refused, stray) = tokio::task::spawn_blocking(move || {
@@ -196,7 +204,7 @@ async fn a_newer_programs_request_is_refused_and_the_connection_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn offline_everything_that_needs_a_session_says_so_at_once() {
-    let plane = Plane::start();
+    let plane = Plane::start().await;
     let upload = |content| Upload { name: "a.jpg".to_owned(), content, unless_deleted: false };
     let file = plane.home.path().join("a.jpg");
     std::fs::write(&file, "x").unwrap();
@@ -231,7 +239,7 @@ async fn offline_everything_that_needs_a_session_says_so_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_daemon_cannot_read_is_left_to_the_program() {
-    let plane = Plane::start();
+    let plane = Plane::start().await;
     let ask = |path: &str, name: &str| {
         let content = Content::Path(path.into());
         let upload = Upload { name: name.to_owned(), content, unless_deleted: false };
@@ -245,7 +253,7 @@ async fn what_the_daemon_cannot_read_is_left_to_the_program() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_is_answered_and_its_connection_ends_last() {
-    let mut plane = Plane::start();
+    let mut plane = Plane::start().await;
     let endpoint = plane.endpoint.clone();
     let stopping = tokio::task::spawn_blocking(move || {
         let outcome = Client::connect(&endpoint, program()).unwrap().call(&Request::Stop);
@@ -258,5 +266,4 @@ async fn stop_is_answered_and_its_connection_ends_last() {
     assert_eq!(stopping.await.unwrap(), (Ok(Outcome::Nothing), false));
     let refused = Client::connect(&plane.endpoint, program()).unwrap_err();
     assert_eq!(refused.code, ErrorCode::NotRunning);
-    drop(plane.transfers);
 }

@@ -10,7 +10,7 @@ use interprocess::local_socket::traits::StreamCommon as _;
 
 use super::wire::{Closed, Replies, Requests};
 use super::{Context, Farewells};
-use super::{change, connect, download, events, examine, images, status, upload};
+use super::{change, connect, download, enqueue, events, examine, images, queue, status, upload};
 
 /// What every request but a streamed upload comes to.
 pub(super) type Answer = Result<Outcome, Refusal>;
@@ -76,6 +76,11 @@ async fn serve(stream: &Stream, context: &Context) -> Result<End, Closed> {
                     Err(refusal) => Err(refusal),
                 }
             }
+            Request::Enqueue(upload) if upload.content == Content::Stream => {
+                let queued = enqueue::from_stream(context, upload, &mut requests).await?;
+                is_over = queued.is_err();
+                queued
+            }
             request => {
                 let work = carry_out(context, request, &mut replies);
                 unless_closed(&mut requests, work).await?
@@ -127,12 +132,12 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Events { since, follow } => events::events(context, since, follow, replies).await,
         Request::Have(hashes) => images::have(context, hashes).await,
         Request::Examine => examine::examine(context).await,
-        Request::Enqueue(_)
-        | Request::Queue(_)
-        | Request::Watch(_)
-        | Request::Wait
-        | Request::Limit { .. } => {
-            Err(Refusal::new(ErrorCode::Unsupported, "this daemon has no queue"))
+        Request::Enqueue(upload) => enqueue::from_path(context, upload).await,
+        Request::Queue(request) => queue::queue(context, request).await,
+        Request::Wait => queue::wait(context, replies).await,
+        Request::Limit { up, down } => queue::limit(context, up, down).await,
+        Request::Watch(_) => {
+            Err(Refusal::new(ErrorCode::Unsupported, "this daemon watches no folders"))
         }
         Request::Data(_) | Request::End => Err(Refusal::new(
             ErrorCode::BadRequest,

@@ -9,7 +9,7 @@ use super::Context;
 use super::connection::Answer;
 use super::resolve;
 use super::wire::Replies;
-use crate::transfer::{self, AsyncSink};
+use crate::transfer::AsyncSink;
 
 pub(super) async fn download(
     context: &Context,
@@ -17,11 +17,9 @@ pub(super) async fn download(
     offset: u64,
     replies: &mut Replies<'_>,
 ) -> Answer {
-    let _transfer = context.transfers.begin();
     let peer = context.session.peer().await?;
     let target = resolve::target(&peer, image).await?;
-    let sink = ToProgram(replies);
-    let record = transfer::download(&context.session, target, offset, sink).await?;
+    let record = context.transfers.download(target, offset, ToProgram(replies)).await?;
     Ok(Outcome::Image(record))
 }
 

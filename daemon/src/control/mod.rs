@@ -8,10 +8,12 @@ mod change;
 mod connect;
 mod connection;
 mod download;
+mod enqueue;
 mod events;
 mod examine;
 mod images;
 mod listening;
+mod queue;
 mod remember;
 mod resolve;
 mod spool;
@@ -21,7 +23,6 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ use crate::paths::Paths;
 use crate::repository::Repository;
 use crate::service::Service;
 use crate::session::Session;
+use crate::transfer::Transfers;
+use crate::transfer::queue::Queue;
 
 /// Connections at once: many programs of one person, and far below a process's descriptors.
 const MAX_CONNECTIONS: usize = 256;
@@ -75,6 +78,8 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Transfers under way.
     pub transfers: Transfers,
+    /// Uploads that are kept until their receipt.
+    pub queue: Queue,
 }
 
 /// What the daemon is.
@@ -97,30 +102,6 @@ pub struct ServerFacts {
     pub repository: Repository,
     /// Counts its sessions.
     pub sessions: Box<dyn Fn() -> u32 + Send + Sync>,
-}
-
-/// How many transfers are under way.
-#[derive(Debug, Clone, Default)]
-pub struct Transfers(Arc<AtomicU32>);
-
-/// One of them, until dropped.
-struct Transfer(Transfers);
-
-impl Transfers {
-    fn begin(&self) -> Transfer {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Transfer(self.clone())
-    }
-
-    fn count(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Transfer {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The serving control plane.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use imgrepo_proto::control::queue::{QueueStatus, Rates};
 use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, SessionStatus, Status};
 use imgrepo_proto::session::command::List;
 
@@ -36,10 +35,11 @@ pub(super) async fn status(context: &Context) -> Status {
         },
         session: session(context),
         server,
-        queue: QueueStatus::default(),
+        // A state that cannot be read has said so in the log.
+        queue: context.queue.status().await.unwrap_or_default(),
         folders: Vec::new(),
-        transfers: Vec::new(),
-        rates: Rates::default(),
+        transfers: context.transfers.active(),
+        rates: context.transfers.rates(),
     }
 }
 

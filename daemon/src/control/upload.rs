@@ -16,10 +16,10 @@ use tokio::task::spawn_blocking;
 use super::Context;
 use super::connection::Answer;
 use super::wire::{Closed, NotHeard, Replies, Requests};
-use crate::transfer::{self, Source, UploadMeta};
+use crate::transfer::{Source, UploadMeta};
 
 /// Between two progress items: as often as a person sees a bar move.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+pub(super) const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Directories whose files are devices, or another process's view of its own: `/dev/fd/3` is not
 /// the same file here as where the program runs.
@@ -35,7 +35,7 @@ pub(super) async fn from_path(
         return Err(Refusal::new(ErrorCode::Internal, "a streamed content was taken for a path"));
     };
     check_name(upload)?;
-    if !path.is_absolute() || OTHERS.iter().any(|directory| path.starts_with(directory)) {
+    if is_out_of_reach(path) {
         return Ok(Outcome::OutOfReach);
     }
     // Whether there is a server at all is said before the file is read for its hash.
@@ -53,6 +53,11 @@ pub(super) async fn from_path(
 async fn open(path: &Path) -> Result<Source, Refusal> {
     let path = path.to_owned();
     spawn_blocking(move || Source::open(&path)).await.unwrap_or_else(|error| Err(internal(&error)))
+}
+
+/// Whether a path means another file here than where the program runs.
+pub(super) fn is_out_of_reach(path: &Path) -> bool {
+    !path.is_absolute() || OTHERS.iter().any(|directory| path.starts_with(directory))
 }
 
 /// Takes a streamed content up to its end. The outer error is the connection's.
@@ -114,10 +119,9 @@ pub(super) async fn send(
     source: Source,
     replies: &mut Replies<'_>,
 ) -> Answer {
-    let _transfer = context.transfers.begin();
     let meta = UploadMeta { name: upload.name.clone(), unless_deleted: upload.unless_deleted };
     let (sender, progress) = watch::channel(Progress { phase: Phase::Hashing, done: 0, total: 0 });
-    let stored = transfer::upload(&context.session, source, meta, sender);
+    let stored = context.transfers.upload(source, meta, sender);
     // Dropping the upload gives it up; it is dropped only when nobody hears of it any more. The
     // report may be dropped at any point: what it tells has no consequence.
     let reply = tokio::select! {
@@ -139,7 +143,8 @@ async fn report(mut progress: watch::Receiver<Progress>, replies: &mut Replies<'
     std::future::pending().await
 }
 
-fn check_name(upload: &Upload) -> Result<(), Refusal> {
+/// Whether the name can be an image's.
+pub(super) fn check_name(upload: &Upload) -> Result<(), Refusal> {
     let checked = ImageName::parse(&upload.name);
     checked.map(drop).map_err(|error| {
         let name = shown(&upload.name);
@@ -164,6 +169,6 @@ fn cannot_spool(upload: &Upload, error: &io::Error) -> Refusal {
     Refusal::new(code, format!("cannot spool the content of `{name}`: {error}"))
 }
 
-fn internal(error: &tokio::task::JoinError) -> Refusal {
+pub(super) fn internal(error: &tokio::task::JoinError) -> Refusal {
     Refusal::new(ErrorCode::Internal, format!("a task of the upload failed: {error}"))
 }

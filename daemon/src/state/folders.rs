@@ -8,7 +8,7 @@ use imgrepo_proto::{PersonName, Refusal};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::rows::{bytes, optional_path, path, signed, time};
+use super::rows::{bytes, identity, optional_path, path, signed, time};
 use super::{Folder, FolderId, MembershipId, State, Told};
 
 /// The columns of a folder, in the order of [`folder`].
@@ -217,7 +217,6 @@ fn set(db: &Connection, key: &str, value: Option<u64>) -> rusqlite::Result<()> {
 fn folder(row: &Row<'_>) -> rusqlite::Result<Folder> {
     let after: String = row.get(3)?;
     let move_to = optional_path(row, 4)?;
-    let root: (Option<i64>, Option<i64>) = (row.get(6)?, row.get(7)?);
     Ok(Folder {
         id: FolderId(row.get(0)?),
         membership: MembershipId(row.get(1)?),
@@ -228,10 +227,7 @@ fn folder(row: &Row<'_>) -> rusqlite::Result<Folder> {
             _ => After::Keep,
         },
         paused: row.get(5)?,
-        root: root
-            .0
-            .zip(root.1)
-            .map(|(device, inode)| (device.cast_unsigned(), inode.cast_unsigned())),
+        root: identity((row.get(6)?, row.get(7)?)),
         scanned_at: time(row, 8)?,
     })
 }

@@ -146,8 +146,8 @@ pub struct Turn {
     pub id: UploadId,
     /// Where its content is.
     pub content: QueuedContent,
-    /// The watched folder that it was found in, and where that is.
-    pub folder: Option<(FolderId, PathBuf)>,
+    /// The watched folder that it was found in.
+    pub folder: Option<FoundIn>,
     /// The image's name.
     pub name: String,
     /// As the file was when it was queued.
@@ -158,6 +158,19 @@ pub struct Turn {
     pub unless_deleted: bool,
     /// How often it was begun, this time too.
     pub attempts: u32,
+    /// Passing faults since something went well.
+    pub faults: u32,
+}
+
+/// The watched folder of an upload whose turn has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundIn {
+    /// Its number.
+    pub id: FolderId,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Device and inode of the directory that the path led to when it was last there.
+    pub root: Option<(u64, u64)>,
 }
 
 /// The uploads whose turn has come, and when the next one waits for its.

@@ -83,6 +83,11 @@ pub(super) fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<UploadState> {
     all.into_iter().find(|state| state.word() == word).ok_or_else(unknown)
 }
 
+/// A directory's device and inode.
+pub(super) fn identity((device, inode): (Option<i64>, Option<i64>)) -> Option<(u64, u64)> {
+    device.zip(inode).map(|(device, inode)| (device.cast_unsigned(), inode.cast_unsigned()))
+}
+
 /// A stamp in this column and the next four.
 pub(super) fn stamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Stamp> {
     Ok(Stamp {
@@ -129,7 +134,7 @@ pub(super) fn queued_upload(row: &Row<'_>) -> rusqlite::Result<QueuedUpload> {
         sent_at: time(row, 12)?,
         ended_at: time(row, 13)?,
         attempts: row.get(14)?,
-        retry_at: time(row, 15)?,
+        retry_at: time(row, 15)?.filter(|at| *at != Timestamp::UNIX_EPOCH),
         error: error
             .map(|text| serde_json::from_str(&text))
             .transpose()

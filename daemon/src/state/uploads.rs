@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::rows::{
-    QUEUED, STAMP, content, hash, optional_path, place, queued_upload, refusal_text, signed, stamp,
-    time, unsigned,
+    QUEUED, STAMP, content, hash, identity, optional_path, place, queued_upload, refusal_text,
+    signed, stamp, time, unsigned,
 };
 use super::worker::Fault;
 use super::{
-    End, FolderId, Lane, MembershipId, NewUpload, QueuedContent, Stamp, State, Turn, Turns,
+    End, FolderId, FoundIn, Lane, MembershipId, NewUpload, QueuedContent, Stamp, State, Turn, Turns,
 };
 
 /// What a person can have tried again. What waits is due at once.
@@ -105,6 +105,24 @@ impl State {
         .await
     }
 
+    /// A file that was queued by hand is another by now, and is taken as it is.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn restamp(&self, id: UploadId, stamp: Stamp) -> Result<(), Refusal> {
+        self.soon(move |db| {
+            let sql = "UPDATE upload SET device = ?, inode = ?, size = ?, modified_s = ?, \
+                 modified_ns = ?, hash = NULL, hashed_at = NULL \
+                 WHERE id = ? AND state = 'sending' AND folder IS NULL";
+            let Stamp { device, inode, size, modified: (seconds, nanoseconds) } = stamp;
+            let values =
+                (signed(device), signed(inode), signed(size), seconds, nanoseconds, signed(id.0));
+            db.prepare_cached(sql)?.execute(values)?;
+            Ok(())
+        })
+        .await
+    }
+
     /// What an attempt came to. One whose row went away, or was given up, changes nothing; but a
     /// receipt is a receipt.
     ///
@@ -146,10 +164,14 @@ impl State {
         limit: u32,
     ) -> Result<Vec<QueuedUpload>, Refusal> {
         self.soon(move |db| {
-            let which = if all { "1" } else { &format!("u.state IN {UNDONE}") };
+            // Of all, most are this membership's: they are gone through by their numbers.
+            let which = match all {
+                true => "+u.membership = ?".to_owned(),
+                false => format!("u.state IN {UNDONE} AND u.membership = ?"),
+            };
             let sql = format!(
                 "SELECT {QUEUED} FROM upload u LEFT JOIN folder f ON f.id = u.folder \
-                 WHERE u.membership = ? AND u.id > ? AND {which} ORDER BY u.id LIMIT ?"
+                 WHERE {which} AND u.id > ? ORDER BY u.id LIMIT ?"
             );
             let after = after.map_or(0, |id| signed(id.0));
             let mut ask = db.prepare_cached(&sql)?;
@@ -167,7 +189,7 @@ impl State {
     pub async fn retry(&self, membership: MembershipId, which: Which) -> Result<u64, Refusal> {
         self.keep(move |db| {
             let set = "state = 'queued', retry_at = NULL, ended_at = NULL, error = NULL, \
-                 refused_by = NULL";
+                 refused_by = NULL, faults = 0";
             match which {
                 Which::All => {
                     let sql = format!(
@@ -232,7 +254,7 @@ impl State {
         server: String,
     ) -> Result<u64, Refusal> {
         self.keep(move |db| {
-            let sql = "UPDATE upload SET state = 'queued', ended_at = NULL, refused_by = NULL \
+            let sql = "UPDATE upload SET state = 'queued', ended_at = NULL, refused_by = NULL, faults = 0 \
                  WHERE membership = ? AND state IN ('refused', 'ignored') AND refused_by <> ?";
             Ok(db.prepare_cached(sql)?.execute((membership.0, server))? as u64)
         })
@@ -312,8 +334,8 @@ fn take(
     let now = now.as_millisecond();
     let large = lane == Lane::Large;
     let columns = format!(
-        "u.id, u.spool, u.directory, u.file, u.folder, f.path, u.name, u.hash, \
-         u.unless_deleted, u.attempts, {}",
+        "u.id, u.spool, u.directory, u.file, u.folder, f.path, f.root_device, f.root_inode, \
+         u.name, u.hash, u.unless_deleted, u.attempts, u.faults, {}",
         STAMP.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ")
     );
     let from =
@@ -327,13 +349,16 @@ fn take(
     let mut ask = db.prepare_cached(&queued)?;
     turns
         .extend(ask.query_map((membership.0, large, limit), turn)?.collect::<Result<Vec<_>, _>>()?);
-    let due = format!(
-        "{from} u.membership = ?1 AND u.large = ?2 AND u.state = 'waiting' \
-         AND (u.retry_at IS NULL OR u.retry_at <= ?3) ORDER BY u.retry_at LIMIT ?4"
-    );
-    let mut ask = db.prepare_cached(&due)?;
-    let waiting = ask.query_map((membership.0, large, now, limit), turn)?;
-    turns.extend(waiting.collect::<Result<Vec<_>, _>>()?);
+    // A time that is further away than anything waits is that of a clock that was set since.
+    for when in ["BETWEEN 0 AND ?3", "> ?3 + 600000"] {
+        let sql = format!(
+            "{from} u.membership = ?1 AND u.large = ?2 AND u.state = 'waiting' \
+             AND u.retry_at {when} ORDER BY u.retry_at LIMIT ?4"
+        );
+        let mut ask = db.prepare_cached(&sql)?;
+        let waiting = ask.query_map((membership.0, large, now, limit), turn)?;
+        turns.extend(waiting.collect::<Result<Vec<_>, _>>()?);
+    }
     turns.sort_by_key(|turn| turn.id);
     turns.truncate(limit as usize);
 
@@ -353,22 +378,25 @@ fn take(
 
 fn turn(row: &Row<'_>) -> rusqlite::Result<Turn> {
     let folder: Option<i64> = row.get(4)?;
+    let root: (Option<i64>, Option<i64>) = (row.get(6)?, row.get(7)?);
+    let at = |(id, path)| FoundIn { id: FolderId(id), path, root: identity(root) };
     Ok(Turn {
         id: UploadId(unsigned(row, 0)?),
         content: content(row, 1)?,
-        folder: folder.map(FolderId).zip(optional_path(row, 5)?),
-        name: row.get(6)?,
-        stamp: stamp(row, 10)?,
-        hash: hash(row, 7)?,
-        unless_deleted: row.get(8)?,
-        attempts: row.get(9)?,
+        folder: folder.zip(optional_path(row, 5)?).map(at),
+        name: row.get(8)?,
+        stamp: stamp(row, 13)?,
+        hash: hash(row, 9)?,
+        unless_deleted: row.get(10)?,
+        attempts: row.get(11)?,
+        faults: row.get(12)?,
     })
 }
 
 fn ended(db: &Connection, id: UploadId, end: &End, now: Timestamp) -> rusqlite::Result<()> {
     let number = signed(id.0);
     let now = now.as_millisecond();
-    let (state, error, retry_at, by) = match end {
+    let (state, error, by) = match end {
         End::Receipt { hash, image, duplicate } => {
             let state = if *duplicate { UploadState::Duplicate } else { UploadState::Stored };
             let sql = "UPDATE upload SET state = ?, hash = ?, image = ?, ended_at = ?, \
@@ -394,16 +422,21 @@ fn ended(db: &Connection, id: UploadId, end: &End, now: Timestamp) -> rusqlite::
             db.prepare_cached(sql)?.execute([number])?;
             return Ok(());
         }
-        End::Ignored(why, by) => (UploadState::Ignored, why, None, by.as_deref()),
-        End::Refused(why, by) => (UploadState::Refused, why, None, Some(by.as_str())),
-        End::Failed(why) => (UploadState::Failed, why, None, None),
-        End::Waiting(why, retry_at) => (UploadState::Waiting, why, *retry_at, None),
+        End::Ignored(why, by) => (UploadState::Ignored, why, by.as_deref()),
+        End::Refused(why, by) => (UploadState::Refused, why, Some(by.as_str())),
+        End::Failed(why) => (UploadState::Failed, why, None),
+        End::Waiting(why, retry_at) => {
+            let sql = "UPDATE upload SET state = 'waiting', error = ?, retry_at = ?, \
+                 faults = faults + ? WHERE id = ? AND state = 'sending'";
+            let at = retry_at.map_or(0, Timestamp::as_millisecond);
+            let values = (refusal_text(why), at, retry_at.is_some(), number);
+            db.prepare_cached(sql)?.execute(values)?;
+            return Ok(());
+        }
     };
-    let ended_at = (!state.is_open()).then_some(now);
-    let sql = "UPDATE upload SET state = ?, error = ?, retry_at = ?, refused_by = ?, ended_at = ? \
-         WHERE id = ? AND state = 'sending'";
-    let retry_at = retry_at.map(Timestamp::as_millisecond);
-    let values = (state.word(), refusal_text(error), retry_at, by, ended_at, number);
+    let sql = "UPDATE upload SET state = ?, error = ?, retry_at = NULL, refused_by = ?, \
+         ended_at = ? WHERE id = ? AND state = 'sending'";
+    let values = (state.word(), refusal_text(error), by, now, number);
     db.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }

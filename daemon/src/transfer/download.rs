@@ -28,7 +28,7 @@ pub trait AsyncSink: Send {
 /// # Errors
 /// The server's refusal, the sink's error, `wrong_hash`, `not_connected` where the person went
 /// offline.
-pub async fn download(
+pub(super) async fn download(
     session: &Session,
     target: Target,
     offset: u64,

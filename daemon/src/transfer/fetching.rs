@@ -1,5 +1,5 @@
 //! A download, decided: what follows from what the server says. Pure: the shell
-//! ([`super::download()`]) carries it out.
+//! ([`super::download::download`]) carries it out.
 //!
 //! Bytes reach the sink in order and once; after a cut they go on where they stopped, of the same
 //! content or not at all; it is whole only when its hash is the one that the server announced. Where

@@ -1,5 +1,5 @@
 //! An upload, decided: what is done next, and what a cut or a refusal means. Pure: the shell
-//! ([`super::upload()`]) tells what happened and does what it is told.
+//! ([`super::upload::Sending`]) tells what happened and does what it is told.
 //!
 //! A success is the server's alone. A cut is waited out; a passing fault is tried again later; a
 //! wrong hash once more from the first byte, if the file is still the same.
@@ -88,13 +88,20 @@ pub(super) struct Machine {
     backoff: Backoff,
     /// The server has computed another hash once.
     mistaken: bool,
+    /// A server that has no time now is the end: whoever asked tries again.
+    once: bool,
 }
 
 impl Machine {
     /// Of a content of so many bytes.
     pub(super) fn new(size: u64) -> Self {
         let backoff = Backoff::default();
-        Machine { size, state: State::Connecting, acked: 0, backoff, mistaken: false }
+        Machine { size, state: State::Connecting, acked: 0, backoff, mistaken: false, once: false }
+    }
+
+    /// As [`Machine::new`], of one that somebody tries again who knows what else waits.
+    pub(super) fn once(size: u64) -> Self {
+        Machine { once: true, ..Machine::new(size) }
     }
 
     /// Bytes that the server has.
@@ -179,7 +186,7 @@ impl Machine {
                 State::Checking
             }
             // The server has no time now; whoever waits for the upload wants it stored.
-            ErrorCode::Busy | ErrorCode::ShuttingDown => {
+            ErrorCode::Busy | ErrorCode::ShuttingDown if !self.once => {
                 State::Resting(self.backoff.after_failure(random))
             }
             _ => failed(refusal),

@@ -3,9 +3,10 @@
 //! The upload's shell owns it. A file that changes, or goes away, while it is read is noticed before
 //! its last byte leaves: then nothing is stored.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,11 @@ use imgrepo_proto::control::reply::{Phase, Progress};
 use imgrepo_proto::name::shown;
 use imgrepo_proto::session::data::HEADER_BYTES;
 use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use tokio::sync::watch;
+
+use crate::state::Stamp;
 
 /// Bytes read at once for the hash: BLAKE3 is at its fastest from 64 KiB on, and fewer calls are
 /// cheaper.
@@ -30,27 +35,70 @@ struct Open {
     file: File,
     /// None for what was spooled: nobody else has it.
     path: Option<PathBuf>,
+    /// Whether the path may be a link.
+    follows: bool,
     stamp: Stamp,
 }
 
-/// What tells whether a file is still the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
+/// Why a file of the queue was not opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NotOpened {
+    /// It is not there.
+    Missing(Refusal),
+    /// The whole folder is not there.
+    Away(Refusal),
+    /// It is a link, a folder, a pipe or something else that is no file.
+    Another(Refusal),
+    /// It may not be read, or its disk fails.
+    Unreadable(Refusal),
 }
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> Stamp {
-        Stamp {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
+impl NotOpened {
+    /// In words.
+    pub(super) fn refusal(self) -> Refusal {
+        match self {
+            NotOpened::Missing(why)
+            | NotOpened::Away(why)
+            | NotOpened::Another(why)
+            | NotOpened::Unreadable(why) => why,
         }
     }
+
+    fn because(path: &Path, error: Errno) -> NotOpened {
+        let why = cannot_read(path, &std::io::Error::from(error).to_string());
+        match error {
+            Errno::NOENT | Errno::NOTDIR => NotOpened::Missing(why),
+            Errno::LOOP | Errno::XDEV => {
+                NotOpened::Another(cannot_read(path, "it is a link, or behind one"))
+            }
+            Errno::NXIO | Errno::NODEV | Errno::ISDIR => NotOpened::Another(why),
+            _ => NotOpened::Unreadable(why),
+        }
+    }
+}
+
+/// A pipe without a writer would hold up an open that waits; no terminal is to be taken over.
+const READ: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// Opens what is below a directory, and never anything else.
+fn beneath(directory: &OwnedFd, below: &Path) -> Result<OwnedFd, Errno> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::ResolveFlags;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        // The kernel gives up where something above was renamed just then.
+        for _ in 0..100 {
+            match rustix::fs::openat2(directory, below, READ, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) => {}
+                // Before 5.6, or forbidden by a sandbox that does not know it.
+                Err(Errno::NOSYS | Errno::PERM) => break,
+                opened => return opened,
+            }
+        }
+    }
+    rustix::fs::openat(directory, below, READ | OFlags::NOFOLLOW, Mode::empty())
 }
 
 impl Source {
@@ -59,23 +107,58 @@ impl Source {
     /// # Errors
     /// `file_error` where it is none, or cannot be read.
     pub fn open(path: &Path) -> Result<Source, Refusal> {
-        let cannot = |why: String| file_error(&format!("cannot read `{}`", show(path)), &why);
-        // A pipe without a writer would hold up an open that waits; no terminal is to be taken over.
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
-            .open(path)
-            .map_err(|error| cannot(error.to_string()))?;
-        let metadata = file.metadata().map_err(|error| cannot(error.to_string()))?;
-        if metadata.is_dir() {
-            return Err(cannot("it is a folder".to_owned()));
+        // A link is followed, as by every program that is given a path.
+        let opened = rustix::fs::open(path, READ, Mode::empty())
+            .map_err(|error| NotOpened::because(path, error))
+            .and_then(|file| Source::of(File::from(file), path, true));
+        opened.map_err(NotOpened::refusal)
+    }
+
+    /// Opens a regular file of a watched folder, without following a link below it. The folder has to
+    /// be the directory (device, inode) that it was, where that is known. Blocks.
+    pub(super) fn open_beneath(
+        folder: &Path,
+        root: Option<(u64, u64)>,
+        path: &Path,
+    ) -> Result<Source, NotOpened> {
+        let away = |why: &str| {
+            let act = format!("cannot read the folder `{}`", show(folder));
+            NotOpened::Away(file_error(&act, why))
+        };
+        let cannot = |error: Errno| NotOpened::because(path, error);
+        let Ok(below) = path.strip_prefix(folder) else {
+            return Err(NotOpened::Another(cannot_read(path, "it is outside of its folder")));
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(folder, flags, Mode::empty())
+            .map_err(|error| away(&std::io::Error::from(error).to_string()))?;
+        let there = rustix::fs::fstat(&directory).map_err(cannot)?;
+        if root.is_some_and(|root| root != (there.st_dev, there.st_ino)) {
+            return Err(away("another one is in its place: is its disk mounted?"));
         }
+        let file = beneath(&directory, below).map_err(cannot)?;
+        Source::of(File::from(file), path, false)
+    }
+
+    /// Opens a regular file, but not through a link in its place. Blocks.
+    pub(super) fn open_itself(path: &Path) -> Result<Source, NotOpened> {
+        let flags = READ | OFlags::NOFOLLOW;
+        let file = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|error| NotOpened::because(path, error))?;
+        Source::of(File::from(file), path, false)
+    }
+
+    /// Of a file that was opened.
+    fn of(file: File, path: &Path, follows: bool) -> Result<Source, NotOpened> {
+        let metadata = file
+            .metadata()
+            .map_err(|error| NotOpened::Unreadable(cannot_read(path, &error.to_string())))?;
         if !metadata.is_file() {
-            return Err(cannot("it is no regular file".to_owned()));
+            let what = if metadata.is_dir() { "it is a folder" } else { "it is no regular file" };
+            return Err(NotOpened::Another(cannot_read(path, what)));
         }
         let stamp = Stamp::of(&metadata);
-        Ok(Source(Arc::new(Open { file, path: Some(path.to_owned()), stamp })))
+        Ok(Source(Arc::new(Open { file, path: Some(path.to_owned()), follows, stamp })))
     }
 
     /// Takes a file that nobody else knows: content that was streamed to the daemon. Blocks.
@@ -87,13 +170,30 @@ impl Source {
             .metadata()
             .map_err(|error| file_error("cannot read the spooled content", &error.to_string()))?;
         let stamp = Stamp::of(&metadata);
-        Ok(Source(Arc::new(Open { file, path: None, stamp })))
+        Ok(Source(Arc::new(Open { file, path: None, follows: false, stamp })))
     }
 
     /// Bytes of the content, as it was when it was opened.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.stamp.size
+    }
+
+    /// As it was when it was opened.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.0.stamp
+    }
+
+    /// Whether there is something to upload.
+    pub(super) fn check_not_empty(&self) -> Result<(), Refusal> {
+        match self.size() {
+            0 => {
+                let message = format!("cannot upload {}: it is empty", self.name());
+                Err(Refusal::new(ErrorCode::NotAnImage, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What it is called in messages.
@@ -171,13 +271,17 @@ impl Source {
 
     /// Whether it is the same file as when it was opened, by its place, size and time of change.
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        let Open { file, path, stamp } = &*self.0;
+        let Open { file, path, follows, stamp } = &*self.0;
         let now = file.metadata().map_err(|error| self.fault(&error.to_string()))?;
         if Stamp::of(&now) != *stamp {
             return Err(self.fault("it changed while it was read"));
         }
         let Some(path) = path else { return Ok(()) };
-        match std::fs::metadata(path) {
+        let there = match follows {
+            true => std::fs::metadata(path),
+            false => std::fs::symlink_metadata(path),
+        };
+        match there {
             Ok(there) if Stamp::of(&there) == *stamp => Ok(()),
             Ok(_) => Err(self.fault("it was replaced while it was read")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -211,6 +315,10 @@ impl Drop for Abandoned {
 
 fn show(path: &Path) -> String {
     shown(&path.to_string_lossy())
+}
+
+fn cannot_read(path: &Path, why: &str) -> Refusal {
+    file_error(&format!("cannot read `{}`", show(path)), why)
 }
 
 fn file_error(act: &str, why: &str) -> Refusal {
@@ -280,6 +388,37 @@ mod tests {
         assert!(error(source).await.contains("replaced"));
         let source = fresh();
         assert_eq!(source.pieces(0, 5, 5).await.unwrap().len(), 1, "checked at the end alone");
+    }
+
+    #[test]
+    fn a_watched_file_is_opened_beneath_its_folder_alone() {
+        use std::os::unix::fs::{MetadataExt as _, symlink};
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("folder");
+        std::fs::create_dir_all(folder.join("sub")).unwrap();
+        std::fs::write(folder.join("sub/a"), "x").unwrap();
+        std::fs::write(home.path().join("secret"), "x").unwrap();
+        symlink(home.path().join("secret"), folder.join("link")).unwrap();
+        symlink(folder.join("sub"), folder.join("linked")).unwrap();
+        let metadata = std::fs::metadata(&folder).unwrap();
+        let root = Some((metadata.dev(), metadata.ino()));
+        let open = |name: &str| Source::open_beneath(&folder, root, &folder.join(name));
+        assert_eq!(open("sub/a").unwrap().size(), 1);
+        for name in ["link", "linked/a", "sub"] {
+            assert!(matches!(open(name), Err(NotOpened::Another(_))), "{name}");
+        }
+        assert!(matches!(open("../secret"), Err(NotOpened::Another(_))));
+        assert!(matches!(open("none"), Err(NotOpened::Missing(_))));
+        assert!(matches!(open("sub/a/b"), Err(NotOpened::Missing(_))));
+        let other = Source::open_beneath(&folder, Some((1, 2)), &folder.join("sub/a"));
+        assert!(matches!(other, Err(NotOpened::Away(_))));
+        let gone = home.path().join("gone");
+        let gone = Source::open_beneath(&gone, None, &gone.join("a"));
+        assert!(matches!(gone, Err(NotOpened::Away(_))));
+        assert!(Source::open_itself(&folder.join("sub/a")).is_ok());
+        let link = Source::open_itself(&folder.join("link"));
+        assert!(matches!(link, Err(NotOpened::Another(_))));
+        assert!(Source::open(&folder.join("link")).is_ok());
     }
 
     #[test]

@@ -15,15 +15,19 @@ use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::session::{CallError, Dialect, Peer, Session, UploadCall, UploadStep, classic, random};
+use crate::session::{CallError, Dialect, Peer, UploadCall, UploadStep, classic, random};
 
 use super::machine::{Action, Input, Machine, too_large};
 use super::source::Source;
+use super::{Transfers, cut};
 
 /// Pieces read from the file at once, and so held in memory beyond the link's queue: one reading
 /// ahead of the one that is sent. Of the largest pieces they are 256 KiB. Not bytes: a server that
 /// takes a few at a time would make a piece of each, at a hundred times its memory.
 const READ_PIECES: usize = 4;
+
+/// The least bytes of a piece, however low the rate: below, heads and acknowledgements weigh more.
+const LEAST_PIECE_BYTES: usize = 1024;
 
 /// What an upload is called and how it treats what was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,53 +38,69 @@ pub struct UploadMeta {
     pub unless_deleted: bool,
 }
 
-/// Stores a file's content, through cuts of the session. Dropping the future gives it up.
-///
-/// # Errors
-/// The server's refusal; `file_error` where the file cannot be read or changed meanwhile;
-/// `not_connected` where the person went offline.
-pub async fn upload(
-    session: &Session,
-    source: Source,
-    meta: UploadMeta,
-    progress: watch::Sender<Progress>,
-) -> Result<UploadReply, Refusal> {
-    if source.size() == 0 {
-        let message = format!("cannot upload {}: it is empty", source.name());
-        return Err(Refusal::new(ErrorCode::NotAnImage, message));
-    }
-    // Whoever has no session hears of it before a long file is read.
-    session.peer().await?;
-    let hash = source.hash(&progress).await?;
-    // Until then nothing is offered.
-    progress.send_replace(Progress { phase: Phase::Waiting, done: 0, total: source.size() });
-    let _turn = session.turn(hash).await;
-    Sending { session, source, meta, hash, progress, old: None, old_cuts: 0 }.run().await
-}
-
 /// One upload under way.
-struct Sending<'a> {
-    session: &'a Session,
+pub(super) struct Sending<'a> {
+    transfers: &'a Transfers,
     source: Source,
     meta: UploadMeta,
     hash: BlobHash,
     progress: watch::Sender<Progress>,
+    /// The only session that it is for.
+    bound: Option<Peer>,
     /// At an old server: how many images of our name it had before the first attempt.
     old: Option<usize>,
     /// How often a session to an old server ended while it was sent.
     old_cuts: u32,
 }
 
-impl Sending<'_> {
-    async fn run(mut self) -> Result<UploadReply, Refusal> {
-        let mut machine = Machine::new(self.source.size());
+impl<'a> Sending<'a> {
+    /// Of a content with this hash; bound to a session, or to whatever there is.
+    pub(super) fn new(
+        transfers: &'a Transfers,
+        source: Source,
+        meta: UploadMeta,
+        hash: BlobHash,
+        progress: watch::Sender<Progress>,
+        bound: Option<Peer>,
+    ) -> Self {
+        Sending { transfers, source, meta, hash, progress, bound, old: None, old_cuts: 0 }
+    }
+
+    /// Sends it.
+    pub(super) async fn run(self) -> Result<UploadReply, Refusal> {
+        // Until then nothing is offered.
+        self.tell(Phase::Waiting, 0);
+        let _turn = self.transfers.session.turn(self.hash).await;
+        self.offer().await
+    }
+
+    /// The server to offer it to.
+    async fn server(&self) -> Result<Peer, Refusal> {
+        let session = &self.transfers.session;
+        match &self.bound {
+            None => session.peer_unbounded().await,
+            Some(bound) if !bound.is_over() => Ok(bound.clone()),
+            Some(bound) if bound.dialect() == Dialect::V2 => Err(cut()),
+            Some(bound) => {
+                let there = session.peer_unbounded().await?;
+                let is_same = there.membership() == bound.membership();
+                if is_same { Ok(there) } else { Err(cut()) }
+            }
+        }
+    }
+
+    async fn offer(mut self) -> Result<UploadReply, Refusal> {
+        let mut machine = match &self.bound {
+            None => Machine::new(self.source.size()),
+            Some(_) => Machine::once(self.source.size()),
+        };
         let mut peer: Option<Peer> = None;
         loop {
             let input = match machine.action() {
                 Action::End(outcome) => return *outcome,
                 Action::Connect => {
                     self.tell(Phase::Waiting, machine.acked());
-                    match self.session.peer_unbounded().await {
+                    match self.server().await {
                         Err(refusal) => Input::NoServer(refusal),
                         Ok(there) => {
                             let limits = there.limits();
@@ -145,7 +165,7 @@ impl Sending<'_> {
         };
         let call = peer.upload(offer).await;
         machine.handle(Input::Offered, random());
-        let mut reader = Reader::new(self.source.clone(), call.piece_bytes());
+        let mut reader = Reader::new(self.source.clone(), self.piece_bytes(&call));
         loop {
             let step = match machine.action() {
                 Action::Send(next) => match self.send(&call, &mut reader, next).await? {
@@ -188,6 +208,12 @@ impl Sending<'_> {
         tokio::select! {
             biased;
             step = call.next() => return Ok(Moved::Said(Box::new(step))),
+            // What has not passed is not counted.
+            () = self.transfers.gates.up.pass(len) => {}
+        }
+        tokio::select! {
+            biased;
+            step = call.next() => return Ok(Moved::Said(Box::new(step))),
             // Room that was not got is not taken.
             () = call.room(len) => {}
         }
@@ -195,6 +221,13 @@ impl Sending<'_> {
             call.send(next, piece).await;
         }
         Ok(Moved::Sent(next + len as u64))
+    }
+
+    /// Bytes of a piece: of a limited rate an eighth of a second's, so that it flows.
+    fn piece_bytes(&self, call: &UploadCall) -> usize {
+        let rate = self.transfers.gates.up.rate().unwrap_or(u64::MAX);
+        let piece = usize::try_from(rate / 8).unwrap_or(usize::MAX).max(LEAST_PIECE_BYTES);
+        call.piece_bytes().min(piece)
     }
 
     /// Whether the file still has the hash that was announced.
@@ -230,6 +263,7 @@ impl Sending<'_> {
         let mut pieces = self.source.pieces(0, whole, whole).await.map_err(CallError::Refused)?;
         let Some(mut content) = pieces.pop() else { return Err(CallError::Cut) };
         let content = content.split_off(HEADER_BYTES).freeze();
+        self.transfers.gates.up.pass(whole).await;
         turn.upload(&self.meta.name, content).await?;
         // The server's word is enough; its list only tells the number, and may do so later.
         let after = match peer.turn().await.unwrap_or(Err(CallError::Cut)) {

@@ -21,7 +21,7 @@ use imgrepo_proto::session::command::Program;
 use imgrepo_proto::session::reply::UploadReply;
 use imgrepo_proto::{BlobHash, ImageId, ImageRecord, PersonName, Refusal};
 use imgrepod::session::{Address, ServerUrl, Session, Settings};
-use imgrepod::transfer::{self, AsyncSink, Source, UploadMeta};
+use imgrepod::transfer::{AsyncSink, Source, Transfers, UploadMeta};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -81,7 +81,7 @@ impl Daemon {
         let session = self.session.clone();
         let source = Source::open(path).unwrap();
         let meta = UploadMeta { name: "a.png".to_owned(), unless_deleted: false };
-        tokio::spawn(async move { transfer::upload(&session, source, meta, progress).await })
+        tokio::spawn(async move { Transfers::new(session).upload(source, meta, progress).await })
     }
 }
 

@@ -5,7 +5,7 @@ use imgrepo_proto::control::reply::SessionState;
 use imgrepo_proto::session::command::{List, Target};
 use imgrepo_proto::session::v1;
 use imgrepo_proto::{ErrorCode, ImageId};
-use imgrepod::transfer;
+use imgrepod::transfer::Transfers;
 
 use crate::scripted::{Conn, Server};
 use crate::{Collected, content, daemon};
@@ -63,7 +63,7 @@ async fn an_old_server_is_spoken_to_in_its_own_way() {
     let sink = Collected::default();
     let fetching = tokio::spawn({
         let (session, sink) = (daemon.session.clone(), sink.clone());
-        async move { transfer::download(&session, Target::id(ImageId(1)), 0, sink).await }
+        async move { Transfers::new(session.clone()).download(Target::id(ImageId(1)), 0, sink).await }
     });
     let image = content(300_000);
     for _ in 0..2 {

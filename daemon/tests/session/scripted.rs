@@ -23,6 +23,7 @@ pub(crate) struct Conn {
     pub(crate) inbox: Inbox,
     pub(crate) limits: SessionLimits,
     pub(crate) repository: String,
+    pub(crate) version: String,
 }
 
 impl Server {
@@ -65,7 +66,8 @@ impl Server {
         let socket = accept_hdr_async_with_config(stream, choose, websocket).await.ok()?;
         let (outbox, inbox) = link::open(socket, activity, large);
         let limits = SessionLimits::default();
-        Some(Conn { outbox, inbox, limits, repository: "repository".to_owned() })
+        let (repository, version) = ("repository".to_owned(), "1".to_owned());
+        Some(Conn { outbox, inbox, limits, repository, version })
     }
 
     /// Answers one upgrade with this.
@@ -90,7 +92,7 @@ impl Conn {
         let request = self.request().await;
         let Command::Auth(auth) = request.command else { panic!("{request:?}") };
         let reply = AuthReply {
-            server: Program { name: "scripted".to_owned(), version: "1".to_owned() },
+            server: Program { name: "scripted".to_owned(), version: self.version.clone() },
             repository: RepositoryId(self.repository.clone()),
             limits: self.limits,
             role: "guest".to_owned(),

@@ -8,7 +8,7 @@ use imgrepo_proto::session::reply::{
     DownloadReply, ImageReply, ListReply, ServerMessage, SizeInfo, UploadReply, encode_success,
 };
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, Refusal, Seq};
-use imgrepod::transfer;
+use imgrepod::transfer::Transfers;
 use tokio::sync::watch;
 
 use crate::scripted::Server;
@@ -166,7 +166,7 @@ async fn a_download_goes_on_after_a_cut_and_is_checked() {
     let sink = Collected::default();
     let fetching = tokio::spawn({
         let (session, sink) = (daemon.session.clone(), sink.clone());
-        async move { transfer::download(&session, Target::id(ImageId(4)), 0, sink).await }
+        async move { Transfers::new(session.clone()).download(Target::id(ImageId(4)), 0, sink).await }
     });
     let ask = conn.request().await;
     conn.say(encode_success(ask.id, &ImageReply { image: record(4) }));
@@ -232,7 +232,7 @@ async fn a_server_that_breaks_the_rules_fails_the_request_alone() {
     let fetching = tokio::spawn({
         let session = daemon.session.clone();
         let sink = Collected::default();
-        async move { transfer::download(&session, Target::id(ImageId(4)), 0, sink).await }
+        async move { Transfers::new(session.clone()).download(Target::id(ImageId(4)), 0, sink).await }
     });
     let ask = conn.request().await;
     conn.say(encode_success(ask.id, &ImageReply { image: record(4) }));

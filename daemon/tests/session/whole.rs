@@ -10,7 +10,7 @@ use imgrepo_proto::{PersonName, Seq};
 use imgrepod::repository::{self, Repository};
 use imgrepod::server::{self, Server};
 use imgrepod::session::Address;
-use imgrepod::transfer;
+use imgrepod::transfer::Transfers;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -101,7 +101,8 @@ async fn two_people_share_through_a_wire_that_breaks() {
 
     let sink = Collected::default();
     let target = Target::id(reply.image.id);
-    let record = transfer::download(&ana.session, target, 0, sink.clone()).await.unwrap();
+    let record =
+        Transfers::new(ana.session.clone()).download(target, 0, sink.clone()).await.unwrap();
     assert_eq!(record, reply.image);
     assert!(sink.0.lock().unwrap().1 == content);
     assert!(ana.upload(&ana.file(&content)).await.unwrap().unwrap().duplicate);
@@ -140,7 +141,10 @@ async fn the_servers_own_session_carries_many_transfers_at_once() {
         let session = owner.session.clone();
         downloads.spawn(async move {
             let sink = Collected::default();
-            transfer::download(&session, Target::id(image.id), 0, sink.clone()).await.unwrap();
+            Transfers::new(session.clone())
+                .download(Target::id(image.id), 0, sink.clone())
+                .await
+                .unwrap();
             assert!(sink.0.lock().unwrap().1 == content, "{image:?}");
         });
     }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use imgrepo_proto::control::queue::UploadState::{Ignored, Queued, Sending, Settling, Stored};
 use imgrepo_proto::control::watch::After;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId};
-use imgrepod::state::{End, How, Lane, QueuedContent, Seen};
+use imgrepod::state::{End, FoundIn, How, Lane, QueuedContent, Seen};
 
 use crate::{Kept, at, receipt, refusal, seen, stamp, states};
 
@@ -32,7 +32,8 @@ async fn a_file_goes_from_seen_to_its_receipt_and_begins_anew_when_it_changes() 
     let turns = kept.state.take(kept.mine, Lane::Small, 9, at(1)).await.unwrap().turns;
     assert_eq!(turns.len(), 1);
     assert_eq!(turns[0].content, QueuedContent::File("/p/x/a.png".into()));
-    assert_eq!(turns[0].folder, Some((folder.id, "/p".into())));
+    let found_in = FoundIn { id: folder.id, path: "/p".into(), root: None };
+    assert_eq!(turns[0].folder, Some(found_in));
     assert_eq!((turns[0].stamp, turns[0].unless_deleted), (stamp(11), true));
     for how in [How::Settling, How::Settled, How::Ignored(refusal(ErrorCode::NotAnImage))] {
         kept.see(&folder, "/p/x/a.png", 11, how).await;

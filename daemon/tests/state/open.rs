@@ -7,7 +7,7 @@ use imgrepo_proto::control::queue::{Rates, UploadState};
 use imgrepo_proto::control::watch::After;
 use imgrepod::state::{Lane, State, Told};
 
-use crate::{Kept, ana, at};
+use crate::{Kept, ana, at, new};
 
 #[tokio::test]
 async fn everything_is_there_after_a_restart_and_what_was_under_way_has_its_turn_again() {
@@ -59,9 +59,8 @@ async fn a_closed_state_says_so() {
 #[tokio::test]
 async fn what_is_no_queue_is_refused_and_left_as_it_is() {
     let mut kept = Kept::new().await;
-    for number in 0..2000 {
-        kept.enqueue(&format!("{number}.png"), 10).await;
-    }
+    let many = (0..2000).map(|number| new(kept.mine, &format!("{number}.png"), 10)).collect();
+    kept.state.enqueue(many, at(0)).await.unwrap();
     kept.again().await;
     kept.state.close().await;
     let path = kept.directory.path().join("queue.db");

@@ -63,7 +63,9 @@ CREATE TABLE upload (
     sent_at INTEGER,
     ended_at INTEGER,
     attempts INTEGER NOT NULL DEFAULT 0,
-    -- While waiting. None: as soon as there is a session.
+    -- Passing faults since something went well: the back-off's.
+    faults INTEGER NOT NULL DEFAULT 0,
+    -- While waiting. 0: as soon as there is a session.
     retry_at INTEGER,
     -- A refusal as JSON.
     error TEXT,

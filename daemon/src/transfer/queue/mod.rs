@@ -1,0 +1,347 @@
+//! The durable queue: uploads that are kept until the server's receipt, whatever happens meanwhile.
+//!
+//! `control` queues by hand and asks, `watch` adds rows of its own to the state and wakes the queue.
+//! One task, the runner, gives every upload its turn; [`schedule`] and [`verdict`] decide. Rows are
+//! the state's: whatever ends the process, a row says what is left to do, and doing it again is safe,
+//! because the server tells a content that it has from one that it has not.
+
+mod attempt;
+mod runner;
+mod schedule;
+mod spool;
+mod verdict;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use imgrepo_proto::control::queue::{QueueStatus, QueuedUpload, Rates, UploadId, Which};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal};
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use crate::state::{FolderId, MembershipId, NewUpload, QueuedContent, State, Told};
+
+use super::{NotOpened, Source, Transfers};
+
+pub use spool::Spooling;
+
+use spool::Spool;
+
+/// Files to settle again that may wait for the watcher; it finds more by itself, in the state.
+const UNSETTLED: usize = 1024;
+
+/// How long what was queued by hand and has ended is remembered.
+const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long a program waits until it is known whose queue it is, once there is a session.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the queue needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where contents that were streamed wait.
+    pub spool: PathBuf,
+    /// Address and person of the last session, should there be none at first.
+    pub last: Option<(String, PersonName)>,
+    /// Ends the runner.
+    pub end: CancellationToken,
+}
+
+/// The queue's handle. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queue(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    transfers: Transfers,
+    spool: Spool,
+    last: Option<(String, PersonName)>,
+    told: watch::Sender<Told>,
+    membership: watch::Sender<Option<MembershipId>>,
+    receipts: watch::Sender<u64>,
+    /// Rows came, or are not as they were.
+    wake: Notify,
+    unsettle: mpsc::Sender<(FolderId, PathBuf)>,
+    unsettled: Mutex<Option<mpsc::Receiver<(FolderId, PathBuf)>>>,
+}
+
+impl Queue {
+    /// Starts the runner, as it was told across restarts. Its task ends after `settings.end`, and
+    /// before that the uploads that are under way are stopped; they have their turn the next time.
+    ///
+    /// # Errors
+    /// A directory that cannot be made, or a state that cannot be read.
+    pub async fn start(
+        state: State,
+        transfers: Transfers,
+        settings: Settings,
+    ) -> Result<(Queue, JoinHandle<()>), Refusal> {
+        let Settings { spool, last, end } = settings;
+        let spool = blocking(move || Spool::open(spool)).await?;
+        let told = state.told().await?;
+        transfers.limit(told.rates);
+        let membership = match &last {
+            Some((url, person)) => state.membership_at(url.clone(), person.clone()).await?,
+            None => None,
+        };
+        let (unsettle, unsettled) = mpsc::channel(UNSETTLED);
+        let queue = Queue(Arc::new(Shared {
+            state,
+            transfers,
+            spool,
+            last,
+            told: watch::Sender::new(told),
+            membership: watch::Sender::new(membership),
+            receipts: watch::Sender::new(0),
+            wake: Notify::new(),
+            unsettle,
+            unsettled: Mutex::new(Some(unsettled)),
+        }));
+        if let Some(before) = Timestamp::now().checked_sub(REMEMBERED).ok() {
+            queue.0.state.prune(before).await?;
+        }
+        queue.sweep().await?;
+        let runner = runner::Runner::new(queue.0.clone(), end);
+        Ok((queue, tokio::spawn(runner.run())))
+    }
+
+    /// Whose queue it is: of the session, or of the last one; None until one is known.
+    #[must_use]
+    pub fn membership(&self) -> watch::Receiver<Option<MembershipId>> {
+        self.0.membership.subscribe()
+    }
+
+    /// Says that rows were added or are not as they were.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Files of watched folders that are not as they were queued; their rows are `settling` again.
+    /// For the watcher: there is one.
+    #[must_use]
+    pub fn unsettled(&self) -> Option<mpsc::Receiver<(FolderId, PathBuf)>> {
+        self.0.unsettled.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Grows when a file of a watched folder has its receipt.
+    #[must_use]
+    pub fn receipts(&self) -> watch::Receiver<u64> {
+        self.0.receipts.subscribe()
+    }
+
+    /// Grows with every change of a row.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.state.changed()
+    }
+
+    /// Queues a file, durably; `path` is absolute and the name was checked.
+    ///
+    /// # Errors
+    /// `file_error` where it cannot be read; `not_connected` where nobody knows yet for which
+    /// repository; the state's.
+    pub async fn enqueue(
+        &self,
+        path: PathBuf,
+        name: String,
+        unless_deleted: bool,
+    ) -> Result<UploadId, Refusal> {
+        let look = move || {
+            // The file itself: what a link leads to now is what was meant.
+            let real = std::fs::canonicalize(&path).map_err(|error| {
+                let shown = imgrepo_proto::name::shown(&path.to_string_lossy());
+                let message = format!("cannot read `{shown}`: {error}");
+                Refusal::new(ErrorCode::FileError, message)
+            })?;
+            let source = Source::open_itself(&real).map_err(NotOpened::refusal)?;
+            Ok((real, source.stamp()))
+        };
+        let (path, stamp) = blocking(look).await?;
+        let content = QueuedContent::File(path);
+        let membership = self.whose().await?;
+        self.add(NewUpload { membership, content, name, stamp, unless_deleted }).await
+    }
+
+    /// Begins to take a content that is streamed.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`]; the disk's.
+    pub async fn begin_spooling(&self) -> Result<Spooling, Refusal> {
+        self.whose().await?;
+        let spool = self.0.spool.clone();
+        blocking(move || spool.begin().map_err(|error| cannot_spool(&error))).await
+    }
+
+    /// Queues a content that was streamed, durably.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`]; then the content is gone.
+    pub async fn enqueue_spooled(
+        &self,
+        spooling: Spooling,
+        name: String,
+        unless_deleted: bool,
+    ) -> Result<UploadId, Refusal> {
+        let finish = move || {
+            let finished = spooling.finish().map_err(|error| cannot_spool(&error))?;
+            Ok((spooling, finished))
+        };
+        let (spooling, (number, stamp)) = blocking(finish).await?;
+        let content = QueuedContent::Spooled(number);
+        let membership = self.whose().await?;
+        let id = self.add(NewUpload { membership, content, name, stamp, unless_deleted }).await?;
+        spooling.keep();
+        Ok(id)
+    }
+
+    async fn add(&self, upload: NewUpload) -> Result<UploadId, Refusal> {
+        let ids = self.0.state.enqueue(vec![upload], Timestamp::now()).await?;
+        self.wake();
+        let lost = || Refusal::new(ErrorCode::Internal, "the queue gave no number");
+        ids.first().copied().ok_or_else(lost)
+    }
+
+    /// Whose queue it is; while the first session is being opened this waits a moment.
+    async fn whose(&self) -> Result<MembershipId, Refusal> {
+        let mut membership = self.membership();
+        if let Some(known) = *membership.borrow_and_update() {
+            return Ok(known);
+        }
+        self.0.transfers.session.peer().await.map_err(|refusal| match refusal.code {
+            ErrorCode::NotConnected => Refusal::new(
+                ErrorCode::NotConnected,
+                "cannot queue anything: no repository is known yet",
+            )
+            .hint("imgctl connect HOST"),
+            _ => refusal,
+        })?;
+        let known = membership.wait_for(Option::is_some);
+        let known = tokio::time::timeout(PATIENCE, known).await;
+        known.ok().and_then(Result::ok).and_then(|known| *known).ok_or_else(|| {
+            Refusal::new(ErrorCode::NotConnected, "cannot queue anything: not connected yet")
+        })
+    }
+
+    /// A page of it, the oldest first; with `all` also what is done, ignored or given up.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn page(
+        &self,
+        all: bool,
+        after: Option<UploadId>,
+        limit: u32,
+    ) -> Result<Vec<QueuedUpload>, Refusal> {
+        let Some(membership) = self.known() else { return Ok(Vec::new()) };
+        let mut page = self.0.state.page(membership, all, after, limit).await?;
+        let active = self.0.transfers.active();
+        for upload in &mut page {
+            let of = active.iter().find(|transfer| transfer.queued == Some(upload.id));
+            upload.done = of.map(|transfer| transfer.done);
+        }
+        Ok(page)
+    }
+
+    /// Has what ended without a receipt tried again; how many there were.
+    ///
+    /// # Errors
+    /// `not_found` where one of them is not there; the state's.
+    pub async fn retry(&self, which: Which) -> Result<u64, Refusal> {
+        let Some(membership) = self.known() else { return nothing(which) };
+        let changed = self.0.state.retry(membership, which).await?;
+        self.wake();
+        Ok(changed)
+    }
+
+    /// Gives up what is not done; how many there were.
+    ///
+    /// # Errors
+    /// As [`Queue::retry`].
+    pub async fn cancel(&self, which: Which) -> Result<u64, Refusal> {
+        let Some(membership) = self.known() else { return nothing(which) };
+        let changed = self.0.state.cancel(membership, which, Timestamp::now()).await?;
+        self.wake();
+        self.sweep().await?;
+        Ok(changed)
+    }
+
+    /// Sends nothing more, or goes on; across restarts too.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn pause(&self, paused: bool) -> Result<(), Refusal> {
+        self.0.state.tell_paused(paused).await?;
+        self.0.told.send_modify(|told| told.paused = paused);
+        Ok(())
+    }
+
+    /// Limits all transfers together, across restarts too.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn set_rates(&self, rates: Rates) -> Result<(), Refusal> {
+        self.0.state.tell_rates(rates).await?;
+        self.0.told.send_modify(|told| told.rates = rates);
+        self.0.transfers.limit(rates);
+        Ok(())
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn status(&self) -> Result<QueueStatus, Refusal> {
+        let membership = self.known();
+        let counts = match membership {
+            Some(membership) => self.0.state.counts(None, membership).await?,
+            None => Default::default(),
+        };
+        let (bytes_left, elsewhere) = self.0.state.left(membership).await?;
+        let paused = self.0.told.borrow().paused;
+        Ok(QueueStatus { counts, bytes_left, paused, elsewhere })
+    }
+
+    fn known(&self) -> Option<MembershipId> {
+        *self.0.membership.borrow()
+    }
+
+    /// Removes spooled contents that no row needs.
+    async fn sweep(&self) -> Result<(), Refusal> {
+        let spool = self.0.spool.clone();
+        let needed: HashSet<u64> = self.0.state.spooled().await?.into_iter().collect();
+        blocking(move || spool.sweep(&needed).map_err(|error| cannot_spool(&error))).await
+    }
+}
+
+/// What changes where nobody's queue is known.
+fn nothing(which: Which) -> Result<u64, Refusal> {
+    match which {
+        Which::These(ids) if !ids.is_empty() => {
+            Err(Refusal::new(ErrorCode::NotFound, format!("the queue has no upload {}", ids[0])))
+        }
+        _ => Ok(0),
+    }
+}
+
+fn cannot_spool(error: &std::io::Error) -> Refusal {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            ErrorCode::StorageFull
+        }
+        _ => ErrorCode::FileError,
+    };
+    Refusal::new(code, format!("cannot spool the content: {error}"))
+}
+
+async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    spawn_blocking(act).await.unwrap_or_else(|error| {
+        Err(Refusal::new(ErrorCode::Internal, format!("a task of the queue failed: {error}")))
+    })
+}
