@@ -6,6 +6,8 @@
 //! because the server tells a content that it has from one that it has not.
 
 mod attempt;
+#[cfg(test)]
+mod histories;
 mod runner;
 mod schedule;
 mod spool;
