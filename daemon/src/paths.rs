@@ -18,7 +18,7 @@ mod login;
 pub struct Paths {
     /// The configuration file, whether or not it is there.
     pub config: PathBuf,
-    /// What the daemon remembers: the session, the events seen, the spool, its lock.
+    /// What the daemon remembers: the session, the events seen, the queue, the spool, its lock.
     pub state: PathBuf,
     /// The repository of a server.
     pub data: PathBuf,

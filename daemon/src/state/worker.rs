@@ -88,6 +88,8 @@ pub(super) struct Worker {
     /// Grows with each commit that changed something.
     changed: watch::Sender<u64>,
     is_synced: bool,
+    /// Whether the last group failed as a whole.
+    is_failing: bool,
 }
 
 impl Worker {
@@ -97,7 +99,7 @@ impl Worker {
         jobs: mpsc::Receiver<Job>,
         changed: watch::Sender<u64>,
     ) -> Worker {
-        Worker { connection, path, jobs, changed, is_synced: true }
+        Worker { connection, path, jobs, changed, is_synced: true, is_failing: false }
     }
 
     /// Works until it is told to close, or nobody can ask any more.
@@ -130,9 +132,13 @@ impl Worker {
         let synced = group.iter().any(|(durability, _)| *durability == Durability::Synced);
         let mut told = Vec::with_capacity(group.len());
         let outcome = self.carry_out(group, synced, &mut told);
-        if let Err(refusal) = &outcome {
-            tracing::error!("{refusal}");
+        match &outcome {
+            // Once: a full disk may stay so for a week, and is asked every second.
+            Err(refusal) if !self.is_failing => tracing::error!("{refusal}"),
+            Ok(()) if self.is_failing => tracing::info!("the queue can be written again"),
+            _ => {}
         }
+        self.is_failing = outcome.is_err();
         // First: who has an answer finds the number grown.
         if self.connection.total_changes() != before {
             self.changed.send_modify(|number| *number += 1);

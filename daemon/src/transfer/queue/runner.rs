@@ -125,7 +125,8 @@ impl Runner {
         let membership = match met {
             Ok(membership) => membership,
             Err(refusal) => {
-                tracing::error!("{refusal}; nothing is sent until it can be");
+                // The state has said so in the log, once.
+                tracing::debug!("{refusal}; nothing is sent until it can be");
                 self.look_again_in(ASK_AGAIN);
                 return refusal.code == ErrorCode::ShuttingDown;
             }
@@ -195,7 +196,7 @@ impl Runner {
                     }
                 }
                 Err(refusal) => {
-                    tracing::error!("{refusal}; nothing is sent until it can be");
+                    tracing::debug!("{refusal}; nothing is sent until it can be");
                     self.look_again_in(ASK_AGAIN);
                     return;
                 }
