@@ -9,6 +9,7 @@ mod folders;
 mod open;
 mod rows;
 mod stamp;
+mod turns;
 mod uploads;
 mod worker;
 
@@ -241,7 +242,7 @@ impl State {
             let shown = path.display();
             Refusal::new(ErrorCode::FileError, format!("cannot open the queue `{shown}`: {error}"))
         };
-        uploads::begin_anew(&connection).map_err(|error| unusable(&error))?;
+        turns::begin_anew(&connection).map_err(|error| unusable(&error))?;
         let (jobs, taken) = mpsc::channel(JOBS);
         let changed = watch::Sender::new(0);
         let worker = Worker::new(connection, path.to_owned(), taken, changed.clone());

@@ -10,8 +10,10 @@ mod active;
 mod download;
 mod fetching;
 mod machine;
+mod opening;
 pub mod queue;
 mod rate;
+mod reader;
 mod source;
 mod upload;
 
@@ -32,8 +34,8 @@ pub use source::Source;
 pub use upload::UploadMeta;
 
 use active::{Active, Listed};
+use opening::NotOpened;
 use rate::Gate;
-use source::NotOpened;
 
 /// Transfers that a status tells of, at most.
 const SHOWN: usize = 100;

@@ -3,6 +3,7 @@
 use imgrepo_proto::control::queue::UploadState::{Refused, Sending, Stored, Waiting};
 use imgrepo_proto::session::command::{Command, Request, Upload};
 use imgrepo_proto::session::reply::{ServerMessage, UploadReply, encode_success};
+use imgrepo_proto::session::v1;
 use imgrepo_proto::{ErrorCode, ImageId, ImageRecord, Refusal, Seq};
 
 use crate::scripted::{Conn, Server};
@@ -151,5 +152,42 @@ async fn what_is_given_up_under_way_is_cancelled_there() {
     assert!(matches!(cancel.command, Command::Cancel(ref c) if c.request == request.id));
     assert_eq!(client.upload(id).await.state.word(), "cancelled");
     assert_eq!(client.done().await.counts.cancelled, 1);
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn an_old_server_gets_it_once_through_a_cut_that_the_client_outlives() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start().await;
+    let client = Client::start(home.path()).await;
+    let content = picture(1, 100);
+    client.connect(server.address());
+    let old = || async {
+        let mut conn = server.accept_v1_twice().await;
+        assert_eq!(conn.command().await, v1::Command::Auth(Some("ana".to_owned())));
+        conn.say(v1::Reply::Success("welcome".to_owned()).encode());
+        conn
+    };
+    let list = |conn: &Conn, names: &[&str]| {
+        let entry =
+            |name: &&str| v1::Entry { filename: (*name).to_owned(), uploader: "ana".to_owned() };
+        conn.say(v1::Reply::List(names.iter().map(entry).collect()).encode());
+    };
+    let mut conn = bounded(old()).await;
+    let mut membership = client.queue.membership();
+    bounded(membership.wait_for(Option::is_some)).await.unwrap();
+    let id = client.enqueue("a.png", &content).await;
+    assert_eq!(bounded(conn.command()).await, v1::Command::List);
+    list(&conn, &[]);
+    assert!(matches!(bounded(conn.command()).await, v1::Command::Upload { .. }));
+    conn.say(v1::Reply::Ready.encode());
+    assert!(bounded(conn.whole()).await == content);
+    // Its word is lost, but its list has one more.
+    drop(conn);
+    let mut conn = bounded(old()).await;
+    assert_eq!(bounded(conn.command()).await, v1::Command::List);
+    list(&conn, &["a.png"]);
+    let stored = client.until(id, Stored).await;
+    assert_eq!((stored.image, stored.attempts), (Some(ImageId(1)), 1));
     client.stop().await;
 }

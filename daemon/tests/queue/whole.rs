@@ -3,6 +3,7 @@
 use imgrepo_proto::ErrorCode;
 use imgrepo_proto::control::queue::UploadState::{Cancelled, Queued, Stored};
 use imgrepo_proto::control::queue::{Rates, Which};
+use imgrepo_proto::control::reply::Phase;
 use imgrepod::state::{LARGE_ABOVE_BYTES, Lane};
 
 use crate::{Client, Served, bounded, picture};
@@ -178,17 +179,19 @@ async fn a_limit_holds_what_is_under_way_and_lets_it_go() {
     let half = bounded(async {
         loop {
             let active = client.transfers.active();
-            match active.first().map(|transfer| (transfer.queued, transfer.done)) {
-                Some((queued, done)) if done > 0 => {
-                    assert_eq!(queued, Some(id));
-                    return done;
+            match active.first() {
+                Some(transfer) if transfer.phase == Phase::Sending && transfer.done > 0 => {
+                    assert_eq!(transfer.queued, Some(id));
+                    return transfer.done;
                 }
                 _ => tokio::task::yield_now().await,
             }
         }
     });
     assert!(half.await <= 30_000);
-    assert_eq!(client.upload(id).await.state.word(), "sending");
+    let sending = client.upload(id).await;
+    assert_eq!(sending.state.word(), "sending");
+    assert!(sending.done.unwrap() <= 30_000);
     // Paused it is stopped, and what the server has stays there.
     client.queue.pause(true).await.unwrap();
     client.until(id, Queued).await;

@@ -37,6 +37,18 @@ async fn turns_come_by_age_in_two_lanes() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_by_a_year_makes_nobody_wait_for_it() {
+    let kept = Kept::new().await;
+    let year = 365 * 24 * 60 * 60;
+    let id = kept.enqueue("a", 10).await;
+    kept.take(Lane::Small, 9, at(year)).await;
+    let later = Some(at(year + 60));
+    kept.end(id, End::Waiting(refusal(ErrorCode::StorageFull), later)).await;
+    assert!(kept.take(Lane::Small, 9, at(year)).await.is_empty());
+    assert_eq!(kept.take(Lane::Small, 9, at(0)).await, [id]);
+}
+
+#[tokio::test]
 async fn another_membership_is_another_queue() {
     let kept = Kept::new().await;
     let other = kept.state.join("r2".to_owned(), ana(), "ws://b/".to_owned()).await.unwrap();

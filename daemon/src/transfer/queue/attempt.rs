@@ -116,7 +116,9 @@ impl Attempt {
             tracing::debug!(%refusal, "a hash was not written down");
         }
         match stored {
-            Ok(reply) => Outcome::Stored(reply, hash),
+            Ok(reply) => {
+                Outcome::Stored { hash, image: reply.image.id, duplicate: reply.duplicate }
+            }
             Err(refusal) if refusal.code == ErrorCode::FileError => {
                 self.unreadable(refusal, stamp).await
             }

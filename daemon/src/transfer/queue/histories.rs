@@ -5,8 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use imgrepo_proto::session::reply::UploadReply;
-use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageRecord, Refusal};
+use imgrepo_proto::{BlobHash, ErrorCode, ImageId, Refusal};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -149,8 +148,8 @@ impl World {
                 if !self.calm && self.dice.one_in(4) {
                     return Outcome::Refused(refusal(ErrorCode::NotConnected));
                 }
-                let image = ImageRecord::bare(ImageId(u64::from(content)), "a", "ana");
-                Outcome::Stored(UploadReply { image, duplicate }, BlobHash([content; 32]))
+                let (hash, image) = (BlobHash([content; 32]), ImageId(u64::from(content)));
+                Outcome::Stored { hash, image, duplicate }
             }
             5 => Outcome::GivenUp,
             6 => Outcome::Missing(refusal(ErrorCode::FileError)),

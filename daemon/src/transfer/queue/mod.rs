@@ -1,7 +1,7 @@
 //! The durable queue: uploads that are kept until the server's receipt, whatever happens meanwhile.
 //!
 //! `control` queues by hand and asks, `watch` adds rows of its own to the state and wakes the queue.
-//! One task, the runner, gives every upload its turn; [`schedule`] and [`verdict`] decide. Rows are
+//! One task, the runner, gives every upload its turn; `schedule` and `verdict` decide. Rows are
 //! the state's: whatever ends the process, a row says what is left to do, and doing it again is safe,
 //! because the server tells a content that it has from one that it has not.
 
@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use imgrepo_proto::control::queue::{QueueStatus, QueuedUpload, Rates, UploadId, Which};
+use imgrepo_proto::control::reply::Phase;
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
@@ -104,7 +105,7 @@ impl Queue {
             unsettle,
             unsettled: Mutex::new(Some(unsettled)),
         }));
-        if let Some(before) = Timestamp::now().checked_sub(REMEMBERED).ok() {
+        if let Ok(before) = Timestamp::now().checked_sub(REMEMBERED) {
             queue.0.state.prune(before).await?;
         }
         queue.sweep().await?;
@@ -244,7 +245,11 @@ impl Queue {
         let active = self.0.transfers.active();
         for upload in &mut page {
             let of = active.iter().find(|transfer| transfer.queued == Some(upload.id));
-            upload.done = of.map(|transfer| transfer.done);
+            // What was read for its hash is not what the server has.
+            upload.done = of.map(|transfer| match transfer.phase {
+                Phase::Hashing => 0,
+                Phase::Sending | Phase::Waiting => transfer.done,
+            });
         }
         Ok(page)
     }

@@ -3,8 +3,7 @@
 //! A receipt is the server's word alone. A passing fault is tried again, a refusal is not until the
 //! server is another, and a file that is not what was queued goes back to who found it.
 
-use imgrepo_proto::session::reply::UploadReply;
-use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
+use imgrepo_proto::{BlobHash, ErrorCode, ImageId, Refusal};
 use jiff::Timestamp;
 
 use crate::state::End;
@@ -17,8 +16,8 @@ const PATIENCE: u32 = 10;
 /// What an attempt came to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome {
-    /// The server has this content.
-    Stored(UploadReply, BlobHash),
+    /// The server has this content, as this image.
+    Stored { hash: BlobHash, image: ImageId, duplicate: bool },
     /// The server, or this side on its behalf, does not take it, or not now.
     Refused(Refusal),
     /// It was stopped from here: the person paused or gave it up, or the daemon ends.
@@ -54,9 +53,7 @@ pub(super) fn verdict(outcome: Outcome, about: &About, now: Timestamp, random: u
         End::Waiting(why, Some(now.checked_add(pause).unwrap_or(now)))
     };
     match outcome {
-        Outcome::Stored(reply, hash) => {
-            End::Receipt { hash, image: reply.image.id, duplicate: reply.duplicate }
-        }
+        Outcome::Stored { hash, image, duplicate } => End::Receipt { hash, image, duplicate },
         Outcome::GivenUp => End::Queued,
         Outcome::Missing(_) if about.watched => End::Gone,
         Outcome::Changed(_) | Outcome::Another(_) if about.watched => End::Settling,
@@ -93,8 +90,6 @@ pub(super) fn is_strained(outcome: &Outcome) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use imgrepo_proto::{ImageId, ImageRecord};
-
     use super::super::schedule::LONGEST;
     use super::*;
 
@@ -111,9 +106,9 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let hash = BlobHash([1; 32]);
         for duplicate in [false, true] {
-            let image = ImageRecord::bare(ImageId(7), "a", "ana");
-            let stored = Outcome::Stored(UploadReply { image, duplicate }, hash);
-            let receipt = End::Receipt { hash, image: ImageId(7), duplicate };
+            let image = ImageId(7);
+            let stored = Outcome::Stored { hash, image, duplicate };
+            let receipt = End::Receipt { hash, image, duplicate };
             assert_eq!(verdict(stored, &about(true, 0), now, 0), receipt);
         }
         let file = [
