@@ -115,11 +115,16 @@ impl Daemon {
         };
         let (session, session_task) = Session::start(settings);
         let transfers = Transfers::new(session.clone());
-        let remembered = memory.remembered();
+        let remembered = memory.remembered().url;
+        let leads_to = match (&serving, &url) {
+            (Some(_), _) => Some("local".to_owned()),
+            (None, Some(url)) => Some(url.to_string()),
+            (None, None) => remembered,
+        };
         let queue_end = CancellationToken::new();
         let settings = queue::Settings {
             spool: paths.state.join("queue"),
-            last: remembered.url.zip(remembered.user.or_else(|| Some(config.user.clone()))),
+            last: leads_to.map(|url| (url, config.user.clone())),
             end: queue_end.clone(),
         };
         let queue = Queue::start(state.clone(), transfers.clone(), settings).await;

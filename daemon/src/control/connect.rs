@@ -41,7 +41,10 @@ pub(super) async fn connect(context: &Context, url: &str, user: Option<&str>) ->
     let now = settled.await.ok().flatten();
     let now = now.unwrap_or_else(|| context.session.status().borrow().clone());
     match now.state {
-        SessionState::Connected => Ok(Outcome::Status(Box::new(status::status(context).await))),
+        SessionState::Connected => {
+            context.queue.caught_up().await;
+            Ok(Outcome::Status(Box::new(status::status(context).await)))
+        }
         SessionState::Refused => Err(now.error.unwrap_or_else(|| not_connected(url, None))),
         _ => Err(not_connected(url, now.error)),
     }

@@ -3,7 +3,7 @@
 use imgrepo_proto::ErrorCode;
 use imgrepo_proto::control::queue::UploadState::{Cancelled, Queued, Stored};
 use imgrepo_proto::control::queue::{Rates, Which};
-use imgrepo_proto::control::reply::Phase;
+use imgrepo_proto::control::reply::{Phase, SessionState};
 use imgrepod::state::{LARGE_ABOVE_BYTES, Lane};
 
 use crate::{Client, Served, bounded, picture};
@@ -117,8 +117,13 @@ async fn another_repository_or_person_gets_nothing_of_it() {
     for seed in 0..3 {
         client.enqueue(&format!("{seed}.png"), &picture(seed, 2000)).await;
     }
+    // From the first moment it is the other's queue.
     client.connect(second.address());
-    client.settled(|status| status.elsewhere == 3 && status.counts.open() == 0).await;
+    let mut state = client.session.status();
+    state.wait_for(|now| now.state == SessionState::Connected).await.unwrap();
+    let status = client.queue.status().await.unwrap();
+    assert_eq!((status.elsewhere, status.counts.open()), (3, 0));
+    assert_eq!(client.queue.cancel(Which::All).await, Ok(0));
     client.enqueue("theirs.png", &picture(7, 2000)).await;
     client.settled(|status| status.counts.stored == 1).await;
     assert_eq!(second.names().await, ["theirs.png"]);

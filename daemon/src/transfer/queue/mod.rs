@@ -12,6 +12,7 @@ mod runner;
 mod schedule;
 mod spool;
 mod verdict;
+mod whose;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -40,8 +41,8 @@ const UNSETTLED: usize = 1024;
 /// How long what was queued by hand and has ended is remembered.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How long a program waits until it is known whose queue it is, once there is a session.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a new session waits for those who follow it.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// What the queue needs to know.
 #[derive(Debug, Clone)]
@@ -113,7 +114,7 @@ impl Queue {
         Ok((queue, tokio::spawn(runner.run())))
     }
 
-    /// Whose queue it is: of the session, or of the last one; None until one is known.
+    /// Whose queue it is, as it changes: [`Queue::current`], a moment later.
     #[must_use]
     pub fn membership(&self) -> watch::Receiver<Option<MembershipId>> {
         self.0.membership.subscribe()
@@ -209,25 +210,47 @@ impl Queue {
         ids.first().copied().ok_or_else(lost)
     }
 
-    /// Whose queue it is; while the first session is being opened this waits a moment.
-    async fn whose(&self) -> Result<MembershipId, Refusal> {
+    /// Whose queue it is at this moment: of the session, or of the last one; None until one is known.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn current(&self) -> Result<Option<MembershipId>, Refusal> {
+        let peer = self.0.transfers.session.servers().now();
+        self.0.whose(peer.as_ref()).await
+    }
+
+    /// Waits a moment until everyone who follows [`Queue::membership`] hears of the current one:
+    /// what a person asks next is meant for that.
+    pub async fn caught_up(&self) {
         let mut membership = self.membership();
-        if let Some(known) = *membership.borrow_and_update() {
+        let caught_up = async {
+            // Where it cannot be asked there is nothing to wait for.
+            let Ok(peer) = self.0.transfers.session.peer().await else { return };
+            let Ok(current) = self.0.whose(Some(&peer)).await else { return };
+            let _ = membership.wait_for(|known| *known == current).await;
+        };
+        let _ = tokio::time::timeout(MOMENT, caught_up).await;
+    }
+
+    /// As [`Queue::current`], for who cannot do without; while the first session is being opened this
+    /// waits a moment.
+    ///
+    /// # Errors
+    /// `not_connected` where no repository is known yet; the state's.
+    pub async fn whose(&self) -> Result<MembershipId, Refusal> {
+        if let Some(known) = self.current().await? {
             return Ok(known);
         }
-        self.0.transfers.session.peer().await.map_err(|refusal| match refusal.code {
-            ErrorCode::NotConnected => Refusal::new(
-                ErrorCode::NotConnected,
-                "cannot queue anything: no repository is known yet",
-            )
-            .hint("imgctl connect HOST"),
+        let unknown = |refusal: Refusal| match refusal.code {
+            ErrorCode::NotConnected => {
+                let message = "it is not known yet for which repository: there was no session";
+                Refusal::new(ErrorCode::NotConnected, message).hint("imgctl connect HOST")
+            }
             _ => refusal,
-        })?;
-        let known = membership.wait_for(Option::is_some);
-        let known = tokio::time::timeout(PATIENCE, known).await;
-        known.ok().and_then(Result::ok).and_then(|known| *known).ok_or_else(|| {
-            Refusal::new(ErrorCode::NotConnected, "cannot queue anything: not connected yet")
-        })
+        };
+        let peer = self.0.transfers.session.peer().await.map_err(unknown)?;
+        let met = self.0.whose(Some(&peer)).await?;
+        met.ok_or_else(|| Refusal::new(ErrorCode::NotConnected, "not connected yet"))
     }
 
     /// A page of it, the oldest first; with `all` also what is done, ignored or given up.
@@ -240,7 +263,7 @@ impl Queue {
         after: Option<UploadId>,
         limit: u32,
     ) -> Result<Vec<QueuedUpload>, Refusal> {
-        let Some(membership) = self.known() else { return Ok(Vec::new()) };
+        let Some(membership) = self.current().await? else { return Ok(Vec::new()) };
         let mut page = self.0.state.page(membership, all, after, limit).await?;
         let active = self.0.transfers.active();
         for upload in &mut page {
@@ -259,7 +282,7 @@ impl Queue {
     /// # Errors
     /// `not_found` where one of them is not there; the state's.
     pub async fn retry(&self, which: Which) -> Result<u64, Refusal> {
-        let Some(membership) = self.known() else { return nothing(which) };
+        let Some(membership) = self.current().await? else { return nothing(which) };
         let changed = self.0.state.retry(membership, which).await?;
         self.wake();
         Ok(changed)
@@ -270,7 +293,7 @@ impl Queue {
     /// # Errors
     /// As [`Queue::retry`].
     pub async fn cancel(&self, which: Which) -> Result<u64, Refusal> {
-        let Some(membership) = self.known() else { return nothing(which) };
+        let Some(membership) = self.current().await? else { return nothing(which) };
         let changed = self.0.state.cancel(membership, which, Timestamp::now()).await?;
         self.wake();
         self.sweep().await?;
@@ -303,7 +326,7 @@ impl Queue {
     /// # Errors
     /// The state's.
     pub async fn status(&self) -> Result<QueueStatus, Refusal> {
-        let membership = self.known();
+        let membership = self.current().await?;
         let counts = match membership {
             Some(membership) => self.0.state.counts(None, membership).await?,
             None => Default::default(),
@@ -311,10 +334,6 @@ impl Queue {
         let (bytes_left, elsewhere) = self.0.state.left(membership).await?;
         let paused = self.0.told.borrow().paused;
         Ok(QueueStatus { counts, bytes_left, paused, elsewhere })
-    }
-
-    fn known(&self) -> Option<MembershipId> {
-        *self.0.membership.borrow()
     }
 
     /// Removes spooled contents that no row needs.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imgrepo_proto::control::queue::UploadId;
-use imgrepo_proto::{ErrorCode, PersonName, Refusal};
+use imgrepo_proto::{ErrorCode, Refusal};
 use jiff::Timestamp;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -118,11 +118,7 @@ impl Runner {
     async fn meet(&mut self, peer: Option<Peer>) -> bool {
         self.current = None;
         self.waiting = [true; 2];
-        let met = match &peer {
-            Some(peer) => self.join(peer).await.map(Some),
-            None => self.last().await,
-        };
-        let membership = match met {
+        let membership = match self.shared.whose(peer.as_ref()).await {
             Ok(membership) => membership,
             Err(refusal) => {
                 // The state has said so in the log, once.
@@ -137,38 +133,17 @@ impl Runner {
             is_new
         });
         if let Some((peer, membership)) = peer.zip(membership) {
+            match self.shared.state.retry_refused(membership, peer.server()).await {
+                Ok(0) => {}
+                Ok(again) => {
+                    tracing::info!("{again} uploads that another server refused are tried again");
+                }
+                Err(refusal) => tracing::debug!("{refusal}; what was refused stays so"),
+            }
             self.schedule.serve(peer.limits().max_requests);
             self.current = Some(Current { peer, membership });
         }
         true
-    }
-
-    async fn join(&self, peer: &Peer) -> Result<MembershipId, Refusal> {
-        let (repository, person) = peer.membership();
-        let person = PersonName::parse(&person).map_err(|error| {
-            Refusal::new(ErrorCode::Internal, format!("the session's person: {error}"))
-        })?;
-        let state = &self.shared.state;
-        let membership = state.join(repository, person, peer.address().to_owned()).await?;
-        let again = state.retry_refused(membership, peer.server()).await?;
-        if again > 0 {
-            tracing::info!("{again} uploads that another server refused are tried again");
-        }
-        Ok(membership)
-    }
-
-    /// The one that the session would be of, were it up.
-    async fn last(&self) -> Result<Option<MembershipId>, Refusal> {
-        let wanted = {
-            let status = self.shared.transfers.session.status();
-            let status = status.borrow();
-            let person = PersonName::parse(&status.user).ok();
-            status.url.clone().zip(person)
-        };
-        match wanted.or_else(|| self.shared.last.clone()) {
-            Some((url, person)) => self.shared.state.membership_at(url, person).await,
-            None => Ok(None),
-        }
     }
 
     /// Begins what may be begun.
