@@ -8,9 +8,10 @@ use imgrepo_proto::ImageRef;
 use imgrepo_proto::control::reply::{Outcome, Reply};
 use imgrepo_proto::control::request::Request;
 
+use crate::control::control;
 use crate::picture::{Picture, Random};
 use crate::process::{Daemon, imgrepod};
-use crate::python::{OldServer, control, list};
+use crate::python::{OldServer, list};
 
 fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(imgrepod());

@@ -5,7 +5,11 @@
 #![allow(clippy::print_stdout, reason = "what was proven, and what was not, is told to people")]
 
 mod classic;
+mod control;
 mod crew;
+mod cuts;
+mod cutter;
+mod half_open;
 mod kill;
 mod ledger;
 mod picture;
@@ -14,3 +18,4 @@ mod process;
 mod python;
 mod session;
 mod volume;
+mod wire;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use imgrepo_proto::control::client::Client;
-use imgrepo_proto::control::endpoint;
 use imgrepo_proto::control::reply::{Outcome, Reply, SessionState};
-use imgrepo_proto::control::request::{Content, Request, Upload};
-use imgrepo_proto::session::command::{List, Program};
+use imgrepo_proto::control::request::Request;
+use imgrepo_proto::session::command::List;
 use imgrepo_proto::{ErrorCode, ImageRef, Refusal};
 
+use crate::control::{control, upload};
 use crate::picture::Picture;
 use crate::process::Daemon;
 
@@ -142,22 +142,6 @@ impl OldServer {
         drop(self.process.0.stdin.take());
         let _ = self.process.0.wait();
     }
-}
-
-/// The daemon's local socket.
-pub(crate) fn control(home: &Path) -> Client {
-    let home = home.as_os_str().to_owned();
-    let endpoint = endpoint::from_env(|name| (name == "IMGREPO_HOME").then(|| home.clone()));
-    let program = Program { name: "proofs".to_owned(), version: "0".to_owned() };
-    Client::connect(&endpoint, program).expect("the daemon listens")
-}
-
-fn upload(client: &mut Client, directory: &Path, picture: &Picture) -> Result<Outcome, Refusal> {
-    let path = directory.join(&picture.name);
-    std::fs::write(&path, &picture.content).expect("room");
-    let upload =
-        Upload { name: picture.name.clone(), content: Content::Path(path), unless_deleted: false };
-    client.call_with(&Request::Upload(upload), &mut |_| Ok(()))
 }
 
 pub(crate) fn list(client: &mut Client) -> Vec<(u64, String, String)> {
