@@ -185,8 +185,10 @@ impl Machine {
                 self.mistaken = true;
                 State::Checking
             }
-            // The server has no time now; whoever waits for the upload wants it stored.
-            ErrorCode::Busy | ErrorCode::ShuttingDown if !self.once => {
+            // The server has no time now; whoever waits for the upload wants it stored. Superseded it
+            // is by this person's other device, or by our own request of a session that was cut, when
+            // it came late: one day that has ended, and its bytes count for this one.
+            ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::Superseded if !self.once => {
                 State::Resting(self.backoff.after_failure(random))
             }
             _ => failed(refusal),

@@ -86,14 +86,14 @@ fn a_wrong_hash_is_tried_once_more_if_the_file_is_the_same() {
 
 #[test]
 fn a_passing_fault_is_tried_again_and_a_full_disk_is_said() {
-    for code in [ErrorCode::Busy, ErrorCode::ShuttingDown] {
+    for code in [ErrorCode::Busy, ErrorCode::ShuttingDown, ErrorCode::Superseded] {
         let mut machine = offered(10, 100);
         machine.handle(refused(code), 0);
         assert!(matches!(machine.action(), Action::Rest(_)));
         machine.handle(Input::Rested, 0);
         assert_eq!(machine.action(), Action::Connect);
     }
-    for code in [ErrorCode::StorageFull, ErrorCode::Deleted, ErrorCode::Superseded] {
+    for code in [ErrorCode::StorageFull, ErrorCode::Deleted] {
         let mut machine = offered(10, 100);
         machine.handle(refused(code), 0);
         assert_eq!(failure(&machine), Some(code));

@@ -18,13 +18,13 @@ use tokio::task::JoinSet;
 
 use crate::{Collected, daemon, hash};
 
-struct Served {
-    repository: Repository,
-    server: Server,
+pub(crate) struct Served {
+    pub(crate) repository: Repository,
+    pub(crate) server: Server,
     _data: TempDir,
 }
 
-async fn serve() -> Served {
+pub(crate) async fn serve() -> Served {
     let data = tempfile::tempdir().unwrap();
     let owner = PersonName::parse("olga").unwrap();
     let mut settings = repository::Settings::new(data.path().join("data"), owner);
@@ -38,7 +38,7 @@ async fn serve() -> Served {
 }
 
 /// A picture of some size whose bytes differ by `seed`.
-fn picture(seed: u8, rows: usize) -> Vec<u8> {
+pub(crate) fn picture(seed: u8, rows: usize) -> Vec<u8> {
     let mut bytes = format!("P6\n1000 {rows}\n255\n").into_bytes();
     bytes.extend((0..3000 * rows).map(|at| (at * 7 + at / 251) as u8 ^ seed));
     bytes
@@ -108,6 +108,30 @@ async fn two_people_share_through_a_wire_that_breaks() {
     assert!(ana.upload(&ana.file(&content)).await.unwrap().unwrap().duplicate);
 
     for one in [ana, bia] {
+        one.session.end().await;
+        one.keeper.await.unwrap();
+    }
+    served.server.stop().await;
+    served.repository.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_devices_of_one_person_send_the_same_content_at_once() {
+    let served = serve().await;
+    let (desk, phone) = (daemon(), daemon());
+    let content = picture(0, 8000);
+    for device in [&desk, &phone] {
+        device.connect_to(served.server.address());
+        device.state(SessionState::Connected).await;
+    }
+    // Each takes the other's part over when it comes; neither gives up for that.
+    let uploads = [&desk, &phone].map(|device| device.upload(&device.file(&content)));
+    let mut images = Vec::new();
+    for upload in uploads {
+        images.push(upload.await.unwrap().unwrap().image);
+    }
+    assert_eq!(images[0], images[1]);
+    for one in [desk, phone] {
         one.session.end().await;
         one.keeper.await.unwrap();
     }
