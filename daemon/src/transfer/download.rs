@@ -1,14 +1,23 @@
 //! A download, carried out: talks to the session, hands the bytes to a sink, and asks [`Machine`]
 //! what to do.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use bytes::Bytes;
 use imgrepo_proto::control::reply::Size;
 use imgrepo_proto::session::command::Target;
 use imgrepo_proto::{ImageRecord, Refusal};
+use tokio::time::timeout;
 
 use crate::session::{DownloadStep, Session, random};
 
 use super::fetching::{Action, Machine};
+
+/// How long the sink may take for a piece before the server is told that nobody waits for the rest: it
+/// ends a whole session in which a download is not acknowledged for a minute, and holds a window of
+/// memory until then. What was on its way is asked for again.
+const SLOW_SINK: Duration = Duration::from_secs(20);
 
 /// Where a download's bytes go. An error ends the download, and is its outcome.
 pub trait AsyncSink: Send {
@@ -65,8 +74,17 @@ pub(super) async fn download(
                     }
                     DownloadStep::Data { offset, bytes } => {
                         if machine.data(offset, &bytes) {
-                            sink.write(bytes).await?;
-                            call.acked(machine.taken());
+                            let mut writing = pin!(sink.write(bytes));
+                            match timeout(SLOW_SINK, &mut writing).await {
+                                Ok(written) => {
+                                    written?;
+                                    call.acked(machine.taken());
+                                }
+                                Err(_) => {
+                                    call.suspend();
+                                    writing.await?;
+                                }
+                            }
                         }
                     }
                     DownloadStep::Done(hash) => machine.done(hash),

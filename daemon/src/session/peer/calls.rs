@@ -206,6 +206,14 @@ impl DownloadCall {
         }
     }
 
+    /// Gives up what has not been taken, where it can be asked for again: then the next step is
+    /// [`DownloadStep::Cut`].
+    pub fn suspend(&mut self) {
+        if let Kind::V2 { .. } = self.0 {
+            self.0 = Kind::Failed(CallError::Cut);
+        }
+    }
+
     /// All before `offset` was dealt with; the server is told when it is worth a message.
     pub fn acked(&mut self, offset: u64) {
         if let Kind::V2 { call, ack_every, acked, .. } = &mut self.0
