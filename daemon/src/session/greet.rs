@@ -49,7 +49,9 @@ async fn auth_reply(inbox: &mut Inbox) -> Result<AuthReply, Failure> {
         let text = match inbox.next().await {
             Ok(Incoming::Text(text)) => text,
             Ok(Incoming::Data(_)) => continue,
-            Err(end) => return Err(ended(&end)),
+            // Whoever is not wanted gets an ERROR. One that hangs up without found that AUTH did not
+            // come in time: the line stalled, or this computer slept.
+            Err(end) => return Err(Failure { permanent: false, ..ended(&end) }),
         };
         match ServerMessage::decode(&text) {
             Ok(ServerMessage::Success { id: AUTH_ID, data }) => {

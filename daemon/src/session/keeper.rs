@@ -14,9 +14,9 @@ use tokio::task::JoinHandle;
 
 use crate::link::{End, Inbox, Incoming, Outbox};
 
-use super::dial::{self, Dialed};
+use super::attempt::{Failed, reach};
 use super::feed::Whose;
-use super::greet::{self, ended};
+use super::greet::ended;
 use super::machine::{Action, Failure, Input, Machine};
 use super::peer::{Dialog, v1::V1, v2::V2};
 use super::seen::Seen;
@@ -104,7 +104,7 @@ impl Keeper {
         let mut told = None;
         loop {
             match &input {
-                Input::Failed(failure) if told.as_ref() != Some(&failure.refusal) => {
+                Input::Failed(failure, _) if told.as_ref() != Some(&failure.refusal) => {
                     let next = if failure.permanent { "not tried" } else { "tried" };
                     tracing::info!("{}; it is {next} again", failure.refusal);
                     told = Some(failure.refusal.clone());
@@ -138,7 +138,7 @@ impl Keeper {
                             up = Some(established);
                             Input::Greeted
                         }
-                        Err(failure) => Input::Failed(failure),
+                        Err((failure, age)) => Input::Failed(failure, age),
                     }
                 }
                 (Action::Serve, None) => Input::Woken,
@@ -156,41 +156,40 @@ impl Keeper {
                     served.dialog.end(&end);
                     served.inbox.finish().await;
                     self.note_seen(address);
-                    Input::Failed(lost(&end, address))
+                    Input::Failed(lost(&end, address), Duration::ZERO)
                 }
             };
         }
     }
 
-    /// Dials and greets. Where what was remembered is not true any more the server is greeted once
+    /// Reaches the server. Where what was remembered is not true any more the server is greeted once
     /// more without it; where another repository is there, with what is remembered of that.
-    async fn establish(&mut self, address: &Address, user: &PersonName) -> Result<Up, Failure> {
+    async fn establish(&mut self, address: &Address, user: &PersonName) -> Result<Up, Failed> {
         let key = address.to_string();
         let program = self.settings.program.clone();
         let time_out = self.settings.connect_timeout;
         let mut moved = false;
         loop {
-            let Dialed { outbox, mut inbox, dialect } =
-                dial::dial(address, &program, time_out).await?;
-            if dialect == Dialect::V1 {
-                greet::greet_old(&outbox, &mut inbox, user, time_out).await?;
-                self.session.feed().begin(Whose::Old(key.clone()), Seq(0), Seq(0));
-                let told = !self.histories.insert(key.clone());
-                let v1 = V1::new(outbox.clone(), key, user.to_string(), told);
-                return Ok(Up { outbox, inbox, dialog: Dialog::V1(Arc::new(v1)) });
-            }
             let known = self.seen.as_ref().and_then(|seen| seen.at(&key));
             let mut since = known.as_ref().map(|(_, seq)| *seq);
-            let greeted = greet::greet(&outbox, &mut inbox, user, &program, since, time_out).await;
-            let reply = match greeted {
-                Err(failure) if failure.refusal.code == ErrorCode::Ahead && known.is_some() => {
+            let reached = reach(address, user, &program, since, time_out).await;
+            let (outbox, inbox, reply) = match reached {
+                Err((failure, _))
+                    if failure.refusal.code == ErrorCode::Ahead && known.is_some() =>
+                {
                     tracing::warn!(server = %address, "{}; it is followed from its newest event on", failure.refusal);
                     if let Some(seen) = &mut self.seen {
                         seen.forget(&key);
                     }
                     continue;
                 }
-                greeted => greeted?,
+                reached => reached?,
+            };
+            let Some(reply) = reply else {
+                self.session.feed().begin(Whose::Old(key.clone()), Seq(0), Seq(0));
+                let told = !self.histories.insert(key.clone());
+                let v1 = V1::new(outbox.clone(), key, user.to_string(), told);
+                return Ok(Up { outbox, inbox, dialog: Dialog::V1(Arc::new(v1)) });
             };
             if known.is_some_and(|(repository, _)| repository != reply.repository) {
                 tracing::warn!(server = %address, repository = %reply.repository, "another repository is there now");

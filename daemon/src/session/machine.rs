@@ -27,8 +27,8 @@ pub(crate) enum Input {
     Disconnect,
     /// The server knows us: the session is up.
     Greeted,
-    /// There is no session, or none any more.
-    Failed(Failure),
+    /// There is no session, so long after the last attempt began, or none any more.
+    Failed(Failure, Duration),
     /// The wait is over.
     Woken,
 }
@@ -93,13 +93,14 @@ impl Machine {
                 self.enter(SessionState::Connected, now);
                 Action::Serve
             }
-            Input::Failed(Failure { permanent: true, refusal }) => {
+            Input::Failed(Failure { permanent: true, refusal }, _) => {
                 self.error = Some(refusal);
                 self.enter(SessionState::Refused, now);
                 Action::Rest
             }
-            Input::Failed(Failure { permanent: false, refusal }) => {
-                let wait = self.backoff.after_failure(random);
+            Input::Failed(Failure { permanent: false, refusal }, age) => {
+                // From the attempt's beginning: one that hung has waited already.
+                let wait = self.backoff.after_failure(random).saturating_sub(age);
                 self.error = Some(refusal);
                 self.enter(SessionState::Waiting, now);
                 self.retry_at = now.checked_add(wait).ok();
@@ -124,7 +125,7 @@ mod tests {
 
     fn failed(permanent: bool) -> Input {
         let refusal = Refusal::new(ErrorCode::NotConnected, "the connection broke");
-        Input::Failed(Failure { permanent, refusal })
+        Input::Failed(Failure { permanent, refusal }, Duration::ZERO)
     }
 
     #[test]
@@ -146,6 +147,14 @@ mod tests {
         assert_eq!((machine.state, &machine.error), (SessionState::Connected, &None));
         let Action::Wait(again) = machine.handle(failed(false), now, 0) else { panic!() };
         assert_eq!(again, first, "a session that was up starts over");
+        for (age_ms, left_ms) in [(0, 400), (100, 700), (9000, 0)] {
+            let Input::Failed(failure, _) = failed(false) else { panic!() };
+            let age = Duration::from_millis(age_ms);
+            let Action::Wait(wait) = machine.handle(Input::Failed(failure, age), now, 0) else {
+                panic!()
+            };
+            assert_eq!(wait.as_millis(), left_ms, "after {age_ms} ms");
+        }
         assert_eq!(machine.handle(failed(true), now, 0), Action::Rest);
         assert_eq!((machine.state, machine.retry_at), (SessionState::Refused, None));
         assert_eq!(machine.handle(Input::Disconnect, now, 0), Action::Rest);

@@ -5,6 +5,7 @@
 //! keeper, dials, greets and takes what the server says. Here nothing is ever done twice for a
 //! caller that changes something; transfers that outlive a cut are the `transfer` room's.
 
+mod attempt;
 mod backoff;
 mod dial;
 mod feed;

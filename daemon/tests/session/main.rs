@@ -7,6 +7,7 @@ mod hostile;
 mod keeping;
 mod old_server;
 mod scripted;
+mod silence;
 mod transfers;
 mod whole;
 
