@@ -14,7 +14,7 @@ help:
 	@echo 'make demo      build, and show two people sharing images on this computer'
 	@echo '               (IMAGES=dir: with images of yours; KEEP=1: leave it running)'
 	@echo 'make test      all tests (installs what they need, as root or by sudo)'
-	@echo 'make torture   the long proofs: kills, power cuts, each fsync left out in turn'
+	@echo 'make torture   the long proofs: kills, cut lines, power cuts, each fsync left out in turn'
 	@echo 'make bench     figures, each beside its yardstick, to $(TARGET)/bench/'
 
 demo:
@@ -42,6 +42,8 @@ torture: mutant
 	cargo build --workspace
 	@# One after the other: each is a proof by itself and wants the disk for itself.
 	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test proofs kill:: -- --nocapture
+	IMGREPO_CUTS=$(or $(LINE_CUTS),1000) cargo test -p imgrepod --test proofs cuts:: -- --nocapture
+	cargo test -p imgrepod --test proofs half_open:: -- --nocapture --ignored --test-threads=1
 	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
 		cargo test -p imgrepod --test proofs power_cut:: -- --nocapture --test-threads=1
 

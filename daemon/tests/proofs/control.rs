@@ -27,11 +27,14 @@ pub(crate) fn upload(
     directory: &Path,
     picture: &Picture,
 ) -> Result<Outcome, Refusal> {
+    client.call_with(&Request::Upload(upload_of(directory, picture)), &mut |_| Ok(()))
+}
+
+/// Writes the picture into the directory, for an upload of it.
+pub(crate) fn upload_of(directory: &Path, picture: &Picture) -> Upload {
     let path = directory.join(&picture.name);
     std::fs::write(&path, &picture.content).expect("room");
-    let upload =
-        Upload { name: picture.name.clone(), content: Content::Path(path), unless_deleted: false };
-    client.call_with(&Request::Upload(upload), &mut |_| Ok(()))
+    Upload { name: picture.name.clone(), content: Content::Path(path), unless_deleted: false }
 }
 
 /// Fetches an image: its record, and length and hash of the bytes that came.

@@ -96,8 +96,8 @@ async fn transfers_go_on_through_cuts_and_send_at_most_a_window_again() {
     }
     let counted = cutter.counted();
     println!("{} cuts ({})", counted.cuts, counted.kinds());
-    (up.tell("up"), down.tell("down"));
-    for way in [&up, &down] {
+    for (way, word) in [(&up, "up"), (&down, "down")] {
+        way.tell(word);
         assert!(way.most_again <= WINDOW_BYTES, "more than a window was sent again: {way:?}");
         assert!(way.resent <= way.cuts * WINDOW_BYTES, "{way:?}");
     }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "what was proven, and what was not, is told to people")]
 
+mod cable;
 mod classic;
 mod control;
 mod crew;

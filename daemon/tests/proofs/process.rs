@@ -58,7 +58,8 @@ impl Daemon {
         Daemon::start(&imgrepod(), home, &home.with_extension("log"), &arguments, &[])
     }
 
-    fn start(
+    /// Any program that becomes one, with its arguments.
+    pub(crate) fn start(
         program: &Path,
         home: &Path,
         log: &Path,
@@ -122,6 +123,11 @@ impl Daemon {
         while !std::fs::read_dir(&tasks).expect("it is there").flatten().any(is_stopped) {
             std::thread::yield_now();
         }
+    }
+
+    /// SIGCONT: it goes on, and finds that time has passed.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
     }
 
     /// SIGTERM: it ends in order.
