@@ -90,13 +90,23 @@ pub(super) struct Machine {
     mistaken: bool,
     /// A server that has no time now is the end: whoever asked tries again.
     once: bool,
+    /// A session was cut when it had been sent whole, to a server that did not have it before.
+    maybe_stored: bool,
 }
 
 impl Machine {
     /// Of a content of so many bytes.
     pub(super) fn new(size: u64) -> Self {
         let backoff = Backoff::default();
-        Machine { size, state: State::Connecting, acked: 0, backoff, mistaken: false, once: false }
+        Machine {
+            size,
+            state: State::Connecting,
+            acked: 0,
+            backoff,
+            mistaken: false,
+            once: false,
+            maybe_stored: false,
+        }
     }
 
     /// As [`Machine::new`], of one that somebody tries again who knows what else waits.
@@ -163,14 +173,20 @@ impl Machine {
                     return;
                 }
             },
-            (State::Waiting { .. } | State::Sending { .. }, Input::Done(reply)) => {
+            (State::Waiting { .. } | State::Sending { .. }, Input::Done(mut reply)) => {
                 self.acked = self.size;
+                // What it has now is what it was sent: its first answer was lost in the cut.
+                reply.duplicate &= !self.maybe_stored;
                 State::Over(Box::new(Ok(reply)))
             }
             (State::Waiting { .. } | State::Sending { .. }, Input::Refused(refusal)) => {
                 self.refused(refusal, random)
             }
-            (State::Waiting { .. } | State::Sending { .. }, Input::Cut) => State::Connecting,
+            (State::Sending { next }, Input::Cut) => {
+                self.maybe_stored |= *next == self.size;
+                State::Connecting
+            }
+            (State::Waiting { .. }, Input::Cut) => State::Connecting,
             (State::Checking, Input::Checked(Ok(()))) => State::Connecting,
             (State::Checking, Input::Checked(Err(refusal))) => failed(refusal),
             (State::Resting(_), Input::Rested) => State::Connecting,

@@ -68,6 +68,24 @@ fn a_cut_is_waited_out_and_the_server_says_where_to_go_on() {
 }
 
 #[test]
+fn what_was_stored_in_a_cut_is_no_duplicate_of_itself() {
+    for (sent, seen_ready, duplicate) in [(500, true, false), (499, true, true), (500, false, true)]
+    {
+        let mut machine = offered(500, 500);
+        if seen_ready {
+            machine.handle(Input::Ready(0), 0);
+        }
+        machine.handle(Input::Sent(sent), 0);
+        machine.handle(Input::Cut, 0);
+        machine.handle(Input::Connected { max_image_bytes: 1000, window: 500 }, 0);
+        machine.handle(Input::Offered, 0);
+        machine.handle(Input::Done(UploadReply { duplicate: true, ..stored() }), 0);
+        let reply = UploadReply { duplicate, ..stored() };
+        assert_eq!(machine.action(), Action::End(Box::new(Ok(reply))), "{sent} {seen_ready}");
+    }
+}
+
+#[test]
 fn a_wrong_hash_is_tried_once_more_if_the_file_is_the_same() {
     let mut machine = offered(10, 100);
     machine.handle(refused(ErrorCode::WrongHash), 0);
