@@ -155,9 +155,10 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
     }
 }
 
-async fn silenced(mode: &mut watch::Receiver<Mode>) {
+/// Waits until the line is silent, or no longer is.
+async fn turned(mode: &mut watch::Receiver<Mode>, to_silent: bool) {
     // The line outlives its connections, and so does who sets its mode.
-    let _ = mode.wait_for(|mode| *mode == Mode::Silent).await;
+    let _ = mode.wait_for(|mode| (*mode == Mode::Silent) == to_silent).await;
 }
 
 /// Holds connections open and does nothing with them, for longer than any proof.
@@ -222,7 +223,12 @@ impl Connection {
             }
             // A read that is dropped has taken nothing.
             let (is_up, read) = tokio::select! {
-                () = silenced(&mut mode) => return silent(self.near, Some(self.far)).await,
+                () = turned(&mut mode, true) => {
+                    turned(&mut mode, false).await;
+                    // What was given to the line meanwhile counts, and arrives nowhere.
+                    self.drain(&mut Vec::new());
+                    return silent(self.near, Some(self.far)).await;
+                }
                 read = self.near.read(&mut piece[..room]) => (true, read),
                 read = self.far.read(&mut back[..room]) => (false, read),
             };

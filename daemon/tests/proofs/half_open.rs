@@ -86,7 +86,8 @@ impl Scene {
     }
 
     fn is_back(&mut self, what: &str) {
-        let is_up = || self.state() == SessionState::Connected;
+        // Whoever wakes up believes for a moment that nothing has happened.
+        let is_up = || self.state() == SessionState::Connected && self.has_client();
         let took = until(Instant::now(), TO_BE_BACK, "a session", is_up);
         println!("{what}: a session {:.1} s after that was over", took.as_secs_f32());
     }
