@@ -15,10 +15,15 @@ use crate::picture::Picture;
 
 /// The local socket of the daemon of this home.
 pub(crate) fn control(home: &Path) -> Client {
+    try_control(home).expect("the daemon listens")
+}
+
+/// The same, of a daemon that may be gone.
+pub(crate) fn try_control(home: &Path) -> Result<Client, Refusal> {
     let home = home.as_os_str().to_owned();
     let endpoint = endpoint::from_env(|name| (name == "IMGREPO_HOME").then(|| home.clone()));
     let program = Program { name: "proofs".to_owned(), version: "0".to_owned() };
-    Client::connect(&endpoint, program).expect("the daemon listens")
+    Client::connect(&endpoint, program)
 }
 
 /// Writes the picture into the directory and stores it.
@@ -30,10 +35,12 @@ pub(crate) fn upload(
     client.call_with(&Request::Upload(upload_of(directory, picture)), &mut |_| Ok(()))
 }
 
-/// Writes the picture into the directory, for an upload of it.
+/// Writes the picture into the directory, unless it is there, for an upload of it.
 pub(crate) fn upload_of(directory: &Path, picture: &Picture) -> Upload {
     let path = directory.join(&picture.name);
-    std::fs::write(&path, &picture.content).expect("room");
+    if !path.exists() {
+        std::fs::write(&path, &picture.content).expect("room");
+    }
     Upload { name: picture.name.clone(), content: Content::Path(path), unless_deleted: false }
 }
 

@@ -67,12 +67,13 @@ pub(crate) struct Cutter {
 }
 
 struct Line {
-    server: SocketAddr,
     mode: watch::Sender<Mode>,
     state: Mutex<State>,
 }
 
 struct State {
+    /// Where new connections lead.
+    server: SocketAddr,
     random: Random,
     counted: Counted,
 }
@@ -94,13 +95,12 @@ pub(crate) struct Counted {
 impl Cutter {
     /// A line to the server of this `ws://HOST:PORT/`.
     pub(crate) async fn start(server: &str, random: Random, mode: Mode) -> Cutter {
-        let server = server.trim_start_matches("ws://").trim_end_matches('/');
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("ws://{}/", listener.local_addr().expect("an address"));
+        let (server, counted) = (address(server), Counted::default());
         let line = Arc::new(Line {
-            server: server.parse().expect("an address"),
             mode: watch::Sender::new(mode),
-            state: Mutex::new(State { random, counted: Counted::default() }),
+            state: Mutex::new(State { server, random, counted }),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&line)));
         Cutter { url, line, task }
@@ -108,6 +108,11 @@ impl Cutter {
 
     pub(crate) fn set(&self, mode: Mode) {
         self.line.mode.send_replace(mode);
+    }
+
+    /// From now on connections lead to this server: it was started again, and has another port.
+    pub(crate) fn lead_to(&self, server: &str) {
+        self.line.lock().server = address(server);
     }
 
     /// A transfer of so many bytes, up or down, begins. It will be cut at its very end too.
@@ -136,6 +141,10 @@ impl Counted {
     }
 }
 
+fn address(url: &str) -> SocketAddr {
+    url.trim_start_matches("ws://").trim_end_matches('/').parse().expect("an address")
+}
+
 /// Takes connections as long as the line is there; each ends with its peers or with the runtime.
 async fn accept(listener: TcpListener, line: Arc<Line>) {
     while let Ok((near, _)) = listener.accept().await {
@@ -145,7 +154,8 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
             if mode == Mode::Silent {
                 return silent(near, None).await;
             }
-            let Ok(far) = TcpStream::connect(line.server).await else { return };
+            let server = line.lock().server;
+            let Ok(far) = TcpStream::connect(server).await else { return };
             let _ = (near.set_nodelay(true), far.set_nodelay(true));
             let fate = line.fate();
             Connection { near, far, line, fate, up: Frames::default(), down: Frames::default() }

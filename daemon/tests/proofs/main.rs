@@ -17,6 +17,7 @@ mod picture;
 mod power_cut;
 mod process;
 mod python;
+mod queue_kill;
 mod session;
 mod volume;
 mod wire;
