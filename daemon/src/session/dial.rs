@@ -1,6 +1,6 @@
 //! The way to a server: TCP and the WebSocket's handshake, or a pipe within this process.
 //!
-//! The keeper calls it. It says which dialect the server chose, and which faults would come again;
+//! Attempts call it. It says which dialect the server chose, and which faults would come again;
 //! what is said over the link is no business of its own.
 
 use std::io::Write as _;

@@ -1,6 +1,6 @@
-//! The first words on a link: AUTH and its reply, in both dialects.
+//! The first words on a link: AUTH and its reply, in both dialects; and what a link's end means.
 //!
-//! The keeper calls it right after dialing. It never dials and keeps nothing.
+//! An attempt calls it right after dialing. It never dials and keeps nothing.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
 
 use crate::link::{End, EndKind, Inbox, Incoming, Outbox};
 
+use super::Address;
 use super::machine::Failure;
 
 /// Close codes of RFC 6455 (7.4.1): the peer breaks a rule of ours, and a message is too big.
@@ -117,10 +118,17 @@ fn refused(refusal: Refusal) -> Failure {
 }
 
 /// The link is over.
-pub(crate) fn ended(end: &End) -> Failure {
+fn ended(end: &End) -> Failure {
     let (permanent, code) = match end.kind {
         EndKind::Closed(POLICY) => (true, ErrorCode::Denied),
         _ => (false, ErrorCode::NotConnected),
     };
     Failure { permanent, refusal: Refusal::new(code, end.message.clone()) }
+}
+
+/// Why a session that was up is not any more.
+pub(crate) fn lost(end: &End, address: &Address) -> Failure {
+    let mut failure = ended(end);
+    failure.refusal.message = format!("the session to `{address}` ended: {}", end.message);
+    failure
 }

@@ -16,10 +16,11 @@ use crate::link::{End, Inbox, Incoming, Outbox};
 
 use super::attempt::{Failed, reach};
 use super::feed::Whose;
-use super::greet::ended;
-use super::machine::{Action, Failure, Input, Machine};
+use super::greet::lost;
+use super::machine::{Action, Input, Machine};
 use super::peer::{Dialog, v1::V1, v2::V2};
 use super::seen::Seen;
+use super::wake::Clocks;
 use super::{Address, Connection, Dialect, GOODBYE, Session, Settings, Wish, random};
 
 /// How often the last event seen is written down: after a crash at most the events of so long are
@@ -217,6 +218,8 @@ impl Keeper {
     async fn serve(&mut self, address: &Address, up: &mut Up) -> End {
         let session = self.session.clone();
         let mut save = tokio::time::interval(SAVE_EVERY);
+        let clocks_now = || Clocks::new(Timestamp::now(), tokio::time::Instant::now());
+        let mut clocks = clocks_now();
         loop {
             // Both are cancel-safe: a message stays in the inbox, a tick comes again.
             tokio::select! {
@@ -233,6 +236,9 @@ impl Keeper {
                     Err(end) => return end,
                 },
                 _ = save.tick() => {
+                    if let Some(slept) = clocks.slept(clocks_now()) {
+                        up.outbox.abort(&format!("this computer slept for {} s", slept.as_secs()));
+                    }
                     self.note_seen(address);
                     self.start_saving();
                 }
@@ -330,13 +336,6 @@ fn describe(status: &mut SessionStatus, dialog: Option<&Dialog>) {
         }
         None => {}
     }
-}
-
-/// Why a session that was up is not any more.
-fn lost(end: &End, address: &Address) -> Failure {
-    let mut failure = ended(end);
-    failure.refusal.message = format!("the session to `{address}` ended: {}", end.message);
-    failure
 }
 
 /// DISCONNECT, BYE, and the end, within its time.

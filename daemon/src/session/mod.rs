@@ -17,6 +17,7 @@ mod peer;
 mod seen;
 mod turns;
 mod url;
+mod wake;
 
 use std::fmt;
 use std::path::PathBuf;
