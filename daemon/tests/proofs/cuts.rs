@@ -95,7 +95,9 @@ async fn transfers_go_on_through_cuts_and_send_at_most_a_window_again() {
         std::fs::remove_file(path).expect("the daemon does not take it away");
     }
     let counted = cutter.counted();
-    println!("{} cuts ({})", counted.cuts, counted.kinds());
+    let (cuts, at_the_end) = (counted.cuts, counted.at_the_end);
+    println!("{cuts} cuts ({}), {at_the_end} after a last byte", counted.kinds());
+    assert!(at_the_end > 0, "the test proves nothing of ends");
     for (way, word) in [(&up, "up"), (&down, "down")] {
         way.tell(word);
         assert!(way.most_again <= WINDOW_BYTES, "more than a window was sent again: {way:?}");
