@@ -41,8 +41,10 @@ test: mutant
 torture: mutant
 	cargo build --workspace
 	@# One after the other: each is a proof by itself and wants the disk for itself.
-	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test proofs kill:: -- --nocapture
+	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test proofs kill:: -- --nocapture --skip queue_kill::
 	IMGREPO_CUTS=$(or $(LINE_CUTS),1000) cargo test -p imgrepod --test proofs cuts:: -- --nocapture
+	IMGREPO_KILLS=$(or $(KILLS),200) IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
+		cargo test -p imgrepod --test proofs queue_kill:: -- --nocapture --test-threads=1
 	cargo test -p imgrepod --test proofs half_open:: -- --nocapture --ignored --test-threads=1
 	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
 		cargo test -p imgrepod --test proofs power_cut:: -- --nocapture --test-threads=1

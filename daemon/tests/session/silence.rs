@@ -9,7 +9,7 @@ use imgrepo_proto::control::reply::{SessionState, Size};
 use imgrepo_proto::session::command::{Command, Target};
 use imgrepo_proto::{PersonName, Refusal, Seq};
 use imgrepod::session::Address;
-use imgrepod::transfer::{self, AsyncSink};
+use imgrepod::transfer::{AsyncSink, Transfers};
 use tokio::io::{DuplexStream, copy_bidirectional, duplex};
 use tokio::sync::watch;
 use tokio::time::{Instant, pause, sleep, timeout};
@@ -112,7 +112,8 @@ async fn a_program_that_stops_reading_a_download_costs_nobody_the_session() {
     let up_since = daemon.session.status().borrow().since;
     let sink = Collected::default();
     let target = Target::id(image.id);
-    let record = transfer::download(&daemon.session, target, Slow(sink.clone())).await.unwrap();
+    let transfers = Transfers::new(daemon.session.clone());
+    let record = transfers.download(target, Slow(sink.clone())).await.unwrap();
     assert_eq!(record.hash, Some(hash(&content)));
     assert!(sink.0.lock().unwrap().1 == content, "it went on where it was");
     assert_eq!(daemon.session.status().borrow().since, up_since, "it was never cut");
