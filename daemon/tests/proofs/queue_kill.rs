@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use imgrepo_proto::BlobHash;
@@ -22,6 +24,9 @@ use crate::volume::{Switch, Volume};
 
 /// The longest that a life lasts: long enough to start sending, and short enough to be killed at it.
 const LIFE_MS: u64 = 150;
+
+/// Where no server is: the port of a service that nobody has any more.
+const NOBODY: &str = "ws://127.0.0.1:9/";
 
 /// How long the rest of a queue may take.
 const TO_DRAIN: Duration = Duration::from_secs(300);
@@ -42,6 +47,9 @@ struct Sender {
     made: u64,
     /// Lives of the client's daemon, or of its server, that began with something left to send.
     left_over: u64,
+    /// The power is gone: what is heard from now on no real computer would have said. A sync that is
+    /// under way then may be reported as done, and is not.
+    dark: Arc<AtomicBool>,
 }
 
 impl Sender {
@@ -52,7 +60,9 @@ impl Sender {
         let server = Some(server);
         let (queued, unsure) = (HashMap::new(), None);
         let (made, left_over, daemon) = (0, 0, None);
+        let dark = Arc::default();
         let mut sender = Sender {
+            dark,
             random,
             directory,
             home,
@@ -68,7 +78,12 @@ impl Sender {
         sender
     }
 
+    /// Starts the client's daemon. A third of its lives find no server: there the queue grows. Not
+    /// the first: it has yet to learn whose queue it is.
     fn start_daemon(&mut self) {
+        let server = self.server.as_ref().expect("it runs").url();
+        let is_away = self.made > 0 && self.random.between(0, 2) == 0;
+        self.line.lead_to(if is_away { NOBODY } else { &server });
         let log = self.directory.path().join("client.log");
         let arguments = ["--connect", &self.line.url, "--user", "ana"];
         let program = crate::process::imgrepod();
@@ -101,8 +116,10 @@ impl Sender {
         let pictures: Vec<Picture> = (0..8).map(|_| self.next_picture()).collect();
         let pause = Duration::from_micros(self.random.between(0, 1000 * LIFE_MS));
         let (home, directory) = (self.home.clone(), self.directory.path().to_owned());
+        let dark = Arc::clone(&self.dark);
         block_in_place(|| {
-            let queueing = std::thread::spawn(move || queue_all(&home, &directory, pictures));
+            let queueing =
+                std::thread::spawn(move || queue_all(&home, &directory, pictures, &dark));
             // Not to wait for anything: so that the blow falls anywhere.
             std::thread::sleep(pause);
             strike(self);
@@ -114,9 +131,10 @@ impl Sender {
 
     /// Everything that was queued is in the repository, once, and nothing else is.
     async fn check(mut self, blows: u64) {
+        self.line.lead_to(&self.server.as_ref().expect("it runs").url());
         let last: Vec<Picture> = self.unsure.take().into_iter().collect();
         let (home, directory) = (self.home.clone(), self.directory.path().to_owned());
-        let (queued, unsure) = block_in_place(|| queue_all(&home, &directory, last));
+        let (queued, unsure) = block_in_place(|| queue_all(&home, &directory, last, &self.dark));
         assert!(unsure.is_none(), "nobody is killed any more");
         self.queued.extend(queued);
         let outcome = block_in_place(|| {
@@ -153,12 +171,14 @@ fn queue_all(
     home: &Path,
     directory: &Path,
     pictures: Vec<Picture>,
+    dark: &AtomicBool,
 ) -> (Vec<(BlobHash, String)>, Option<Picture>) {
     let mut queued = Vec::new();
     for picture in pictures {
         let upload = upload_of(directory, &picture);
         let Ok(mut client) = try_control(home) else { return (queued, Some(picture)) };
         match client.call(&Request::Enqueue(upload)) {
+            _ if dark.load(Ordering::SeqCst) => return (queued, Some(picture)),
             Ok(Outcome::Queued(_)) => queued.push((picture.hash, picture.name)),
             Ok(other) => panic!("{other:?} for an upload to the queue"),
             Err(_) => return (queued, Some(picture)),
@@ -211,9 +231,11 @@ async fn a_queue_outlives_power_cuts() {
     for _ in 0..cuts {
         let switch = Switch::of(&volumes);
         sender.live(|sender| {
+            sender.dark.store(true, Ordering::SeqCst);
             switch.cut();
             drop(sender.daemon.take());
         });
+        sender.dark.store(false, Ordering::SeqCst);
         volumes[0].unmount().expect("nobody uses it");
         volumes[0].mount().expect("its journal is replayed");
         sender.start_daemon();
