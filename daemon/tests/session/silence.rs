@@ -113,7 +113,7 @@ async fn a_program_that_stops_reading_a_download_costs_nobody_the_session() {
     let sink = Collected::default();
     let target = Target::id(image.id);
     let transfers = Transfers::new(daemon.session.clone());
-    let record = transfers.download(target, Slow(sink.clone())).await.unwrap();
+    let record = transfers.download(target, 0, Slow(sink.clone())).await.unwrap();
     assert_eq!(record.hash, Some(hash(&content)));
     assert!(sink.0.lock().unwrap().1 == content, "it went on where it was");
     assert_eq!(daemon.session.status().borrow().since, up_since, "it was never cut");
