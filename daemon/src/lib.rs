@@ -11,6 +11,7 @@
 //! | [`session`] | the one session of a client: dialed, kept, resumed |
 //! | [`state`] | what a client remembers: memberships, watched folders, every upload's story |
 //! | [`transfer`] | one upload or download through all cuts of the session |
+//! | [`watch`] | watched folders: what is put there is uploaded, whole and once |
 //! | [`control`] | the local socket that `imgctl` and the window speak to |
 //! | [`daemon`] | all of it, started in this order and stopped in reverse |
 //!
@@ -30,3 +31,4 @@ pub mod service;
 pub mod session;
 pub mod state;
 pub mod transfer;
+pub mod watch;

@@ -19,6 +19,7 @@ const ROOMS: [(&str, u32); 13] = [
     ("session", 3),
     ("state", 4),
     ("transfer", 5),
+    ("watch", 6),
     ("control", 7),
     ("daemon", 8),
     ("main", 9),

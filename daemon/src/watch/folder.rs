@@ -1,0 +1,437 @@
+//! One watched folder: its task, which hears of changes, looks at files, scans, and says how it is.
+//!
+//! [`super::Watch`] starts one for each folder that is active and ends it by its token. What it does
+//! may be given up at any point: a scan at the next start finds what was left. The folder itself is
+//! opened for each piece of work anew, so that it can be unmounted at any time.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use imgrepo_proto::Refusal;
+use imgrepo_proto::control::watch::FolderState;
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::state::State;
+
+use super::Settings;
+use super::hints::{Looked, look_at};
+use super::mounts;
+use super::notifier::{Blind, Hint, Notifier};
+use super::probe::Probe;
+use super::scan::{Finder, Place, Stopped, blocking, scan};
+use super::settle::{Unsettled, Verdict};
+
+/// Hints that are taken up together, at most.
+const BATCH: usize = 4_096;
+
+/// Files that are told to the state at once: it does so in one transaction.
+const TOLD: usize = 1_000;
+
+/// Between two scans after lost hints: while they keep being lost, another scan at once would find
+/// the same crowd of files half-way.
+const LOST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A poll takes at most a twentieth of the time.
+const POLL_SHARE: u32 = 20;
+
+/// What can be told to the task.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Look at everything; answered when it is done.
+    Rescan(oneshot::Sender<()>),
+    /// Look at this file: it changed while it was to be uploaded.
+    Look(PathBuf),
+}
+
+/// How the folder is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Live {
+    pub(super) state: FolderState,
+    pub(super) why: Option<String>,
+    pub(super) hint: Option<String>,
+    pub(super) file_system: Option<String>,
+    pub(super) scanned_at: Option<Timestamp>,
+}
+
+/// What the task has.
+pub(super) struct Task {
+    place: Place,
+    state: State,
+    settings: Arc<Settings>,
+    /// Tells that there is something to upload.
+    wake: Arc<dyn Fn() + Send + Sync>,
+    live: watch::Sender<Live>,
+    lost: Arc<Notify>,
+    unsettled: Unsettled,
+    notifier: Option<Notifier>,
+    /// Why there is none, where there should be.
+    blind: Option<Blind>,
+    /// When the system is asked once more to tell of changes.
+    see_again: Instant,
+    /// Folders that the last scan went through, and later ones.
+    been: HashSet<PathBuf>,
+    is_vanished: bool,
+    /// More files are settling than are kept.
+    is_crowded: bool,
+    next_scan: Instant,
+    next_check: Instant,
+    last_scan: Duration,
+}
+
+/// What woke the task.
+enum Woken {
+    Command(Option<Command>),
+    Hint(Option<Hint>),
+    Lost,
+    Time,
+}
+
+impl Task {
+    pub(super) fn new(
+        place: Place,
+        state: State,
+        settings: Arc<Settings>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+        live: watch::Sender<Live>,
+        lost: Arc<Notify>,
+    ) -> Task {
+        let now = Instant::now();
+        let unsettled = Unsettled::new(settings.settle);
+        Task {
+            place,
+            state,
+            settings,
+            wake,
+            live,
+            lost,
+            unsettled,
+            notifier: None,
+            blind: None,
+            see_again: now,
+            been: HashSet::new(),
+            is_vanished: false,
+            is_crowded: false,
+            next_scan: now,
+            next_check: now,
+            last_scan: Duration::ZERO,
+        }
+    }
+
+    /// Until the last command is told. Dropping it loses nothing.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        self.scan().await;
+        loop {
+            let wake_at = tokio::time::Instant::from_std(self.next_due());
+            // Dropping any branch is safe: what it waits for stays where it is.
+            let woken = tokio::select! {
+                command = commands.recv() => Woken::Command(command),
+                hint = next_hint(&mut self.notifier) => Woken::Hint(hint),
+                () = self.lost.notified() => Woken::Lost,
+                () = tokio::time::sleep_until(wake_at) => Woken::Time,
+            };
+            match woken {
+                Woken::Command(None) => return,
+                Woken::Command(Some(Command::Rescan(done))) => {
+                    self.scan().await;
+                    // Who asked may be gone.
+                    let _ = done.send(());
+                }
+                Woken::Command(Some(Command::Look(path))) => {
+                    self.look(BTreeMap::from([(path, false)])).await;
+                }
+                Woken::Hint(Some(first)) => self.hinted(first).await,
+                // Its thread has ended, which it never does by itself.
+                Woken::Hint(None) => {
+                    self.notifier = None;
+                    self.next_scan = Instant::now();
+                }
+                Woken::Lost => {
+                    let pause = LOST_PAUSE.max(self.last_scan * 2);
+                    self.next_scan = self.next_scan.min(Instant::now() + pause);
+                }
+                Woken::Time => self.on_time().await,
+            }
+        }
+    }
+
+    fn next_due(&self) -> Instant {
+        let due = self.unsettled.next_due().unwrap_or(self.next_scan);
+        due.min(self.next_scan).min(self.next_check)
+    }
+
+    async fn on_time(&mut self) {
+        let now = Instant::now();
+        let due = self.unsettled.due(now, TOLD);
+        if !due.is_empty() {
+            self.look(due.into_iter().map(|path| (path, false)).collect()).await;
+        }
+        if self.is_crowded && self.unsettled.has_room() {
+            self.next_scan = self.next_scan.min(now + self.settings.settle);
+            self.is_crowded = false;
+        }
+        if self.next_scan <= now {
+            return self.scan().await;
+        }
+        if self.next_check <= now {
+            self.next_check = now + self.settings.poll;
+            let place = self.place.clone();
+            match blocking(move || place.open().map(drop)).await {
+                Ok(()) if self.is_vanished => self.scan().await,
+                Ok(()) => {}
+                Err(stopped) => self.stopped(stopped),
+            }
+        }
+    }
+
+    /// A hint came: it and all that came with it.
+    async fn hinted(&mut self, first: Hint) {
+        let mut hints = BTreeMap::from([(first.path, first.renamed)]);
+        while hints.len() < BATCH
+            && let Some(hint) = self.notifier.as_mut().and_then(Notifier::try_next)
+        {
+            *hints.entry(hint.path).or_default() |= hint.renamed;
+        }
+        self.look(hints).await;
+    }
+
+    /// Looks at these files and folders; true for those that were renamed to their name.
+    async fn look(&mut self, hints: BTreeMap<PathBuf, bool>) {
+        if let Err(stopped) = self.try_look(hints).await {
+            self.stopped(stopped);
+        }
+    }
+
+    async fn try_look(&mut self, hints: BTreeMap<PathBuf, bool>) -> Result<(), Stopped> {
+        let place = self.place.clone();
+        let Looked { probes, gone, folders, passed } =
+            blocking(move || look_at(&place, &hints)).await?;
+        let been: HashSet<PathBuf> =
+            gone.iter().filter(|path| self.been.remove(*path)).cloned().collect();
+        for path in &passed {
+            self.unsettled.forget(path);
+        }
+        let mut finder = self.finder();
+        finder.take(probes).await?;
+        finder.gone(gone).await?;
+        if !been.is_empty() {
+            finder.gone_below(&been).await?;
+        }
+        let eye = self.notifier.as_ref().map(|notifier| notifier.eye().clone());
+        let (place, state) = (self.place.clone(), self.state.clone());
+        for folder in folders {
+            let mut finder = self.finder();
+            let been = scan(&place, &folder, eye.as_ref(), &state, &mut finder).await?;
+            self.been.extend(been);
+        }
+        Ok(())
+    }
+
+    fn finder(&mut self) -> Found<'_> {
+        Found {
+            place: &self.place,
+            state: &self.state,
+            wake: &*self.wake,
+            unsettled: &mut self.unsettled,
+            is_crowded: &mut self.is_crowded,
+        }
+    }
+
+    /// Looks at everything.
+    async fn scan(&mut self) {
+        let begun = Instant::now();
+        if self.notifier.is_some() || self.live.borrow().scanned_at.is_none() {
+            self.live.send_modify(|live| live.state = FolderState::Scanning);
+        }
+        let mut scanned = self.try_scan().await;
+        if let Err(Stopped::Blind(blind)) = scanned {
+            self.go_blind(blind);
+            scanned = self.try_scan().await;
+        }
+        self.last_scan = begun.elapsed();
+        let now = Instant::now();
+        self.next_check = now + self.settings.poll;
+        match scanned {
+            Err(stopped) => self.stopped(stopped),
+            Ok(file_system) => {
+                self.is_vanished = false;
+                let pause = match self.notifier {
+                    Some(_) => self.settings.rescan,
+                    None => self.settings.poll.max(self.last_scan * POLL_SHARE),
+                };
+                self.next_scan = now + pause;
+                self.say(file_system);
+            }
+        }
+    }
+
+    async fn try_scan(&mut self) -> Result<Option<String>, Stopped> {
+        let place = self.place.clone();
+        let (identity, file_system) = blocking(move || {
+            let root = place.open()?;
+            Ok((root.identity(), mounts::kind_of(&place.path)))
+        })
+        .await?;
+        if self.place.identity != Some(identity) {
+            self.state.folder_root(self.place.id, identity).await?;
+            self.place.identity = Some(identity);
+        }
+        let kind = file_system.as_deref();
+        self.place.keeps_inodes = kind.is_none_or(mounts::keeps_inodes);
+        let is_told = !kind.is_some_and(mounts::is_shared);
+        // A new one for each scan: it knows nothing of folders that were moved away meanwhile, and
+        // one that died unnoticed is replaced.
+        self.notifier = None;
+        if is_told && self.see_again <= Instant::now() {
+            let lost = self.lost.clone();
+            let notifier = blocking(move || Notifier::new(lost).map_err(Stopped::Blind)).await?;
+            self.notifier = Some(notifier);
+        }
+        let eye = self.notifier.as_ref().map(|notifier| notifier.eye().clone());
+        let (place, state) = (self.place.clone(), self.state.clone());
+        let mut finder = self.finder();
+        self.been = scan(&place, &place.path, eye.as_ref(), &state, &mut finder).await?;
+        if self.notifier.is_some() {
+            self.blind = None;
+        }
+        let now = Timestamp::now();
+        self.state.folder_scanned(self.place.id, now).await?;
+        self.live.send_modify(|live| live.scanned_at = Some(now));
+        Ok(file_system)
+    }
+
+    fn go_blind(&mut self, blind: Blind) {
+        tracing::warn!("`{}` is polled: {}", self.place.path.display(), blind.why);
+        self.notifier = None;
+        self.blind = Some(blind);
+        self.see_again = Instant::now() + self.settings.rescan;
+    }
+
+    /// It is as it should be, or polled; says which.
+    fn say(&mut self, file_system: Option<String>) {
+        let (state, why, hint) = match (&self.notifier, &self.blind) {
+            (Some(_), _) => (FolderState::Watching, None, None),
+            (None, Some(blind)) => {
+                (FolderState::Polling, Some(blind.why.clone()), blind.hint.clone())
+            }
+            (None, None) => {
+                let kind = file_system.as_deref().unwrap_or("this file system");
+                let why = format!("no event tells what other machines change on {kind}");
+                (FolderState::Polling, Some(why), None)
+            }
+        };
+        self.live.send_modify(|live| {
+            *live = Live { state, why, hint, file_system, scanned_at: live.scanned_at };
+        });
+    }
+
+    /// Something keeps it from being looked at.
+    fn stopped(&mut self, stopped: Stopped) {
+        let path = self.place.path.display();
+        let now = Instant::now();
+        match stopped {
+            Stopped::Vanished(why) => {
+                if !self.is_vanished {
+                    tracing::warn!("the watched folder `{path}` has vanished: {why}");
+                }
+                self.is_vanished = true;
+                self.notifier = None;
+                // They are looked at again when it is back: their rows say that they were settling.
+                self.unsettled = Unsettled::new(self.settings.settle);
+                self.next_scan = now + self.settings.rescan;
+                self.live.send_modify(|live| {
+                    live.state = FolderState::Vanished;
+                    live.why = Some(why);
+                    live.hint = Some(VANISHED_HINT.to_owned());
+                });
+            }
+            Stopped::Blind(blind) => {
+                self.go_blind(blind);
+                self.next_scan = now;
+            }
+            Stopped::State(refusal) => {
+                tracing::error!("cannot look at `{path}`: {refusal}");
+                self.next_scan = now + self.settings.poll;
+                self.live.send_modify(|live| {
+                    live.why = Some(refusal.message);
+                    live.hint = refusal.hint;
+                });
+            }
+        }
+    }
+}
+
+const VANISHED_HINT: &str = "nothing was forgotten, and it goes on by itself when the folder is \
+                             back; if what is there now is the right one: imgctl watch add DIR";
+
+/// The next hint, where there is a notifier.
+async fn next_hint(notifier: &mut Option<Notifier>) -> Option<Hint> {
+    match notifier {
+        Some(notifier) => notifier.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes what is found to the state.
+struct Found<'a> {
+    place: &'a Place,
+    state: &'a State,
+    wake: &'a (dyn Fn() + Send + Sync),
+    unsettled: &'a mut Unsettled,
+    is_crowded: &'a mut bool,
+}
+
+impl Found<'_> {
+    /// Files that were looked at, with their folder; true for those that were renamed to their name.
+    async fn take(&mut self, probes: Vec<(PathBuf, Probe, bool)>) -> Result<(), Refusal> {
+        let now = Instant::now();
+        let mut seen = Vec::new();
+        for (folder, probe, renamed) in probes {
+            let path = folder.join(&probe.name);
+            let verdict = self.unsettled.look(&path, probe.look(renamed), now);
+            *self.is_crowded |= verdict == Verdict::Later;
+            seen.extend(probe.seen(&folder, verdict));
+        }
+        let is_news = !seen.is_empty();
+        while !seen.is_empty() {
+            let rest = seen.split_off(seen.len().min(TOLD));
+            self.state.seen(self.place.id, seen, Timestamp::now()).await?;
+            seen = rest;
+        }
+        if is_news {
+            (self.wake)();
+        }
+        Ok(())
+    }
+
+    /// Folders are gone, and all that was below them.
+    async fn gone_below(&mut self, folders: &HashSet<PathBuf>) -> Result<(), Refusal> {
+        for path in self.state.known_directories(self.place.id).await? {
+            if path.ancestors().any(|above| folders.contains(above)) {
+                let known = self.state.known(self.place.id, path).await?;
+                self.gone(known.into_iter().map(|file| file.path).collect()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Finder for Found<'_> {
+    async fn found(&mut self, folder: &Path, probes: Vec<Probe>) -> Result<(), Refusal> {
+        self.take(probes.into_iter().map(|probe| (folder.to_owned(), probe, false)).collect()).await
+    }
+
+    async fn gone(&mut self, mut paths: Vec<PathBuf>) -> Result<(), Refusal> {
+        while !paths.is_empty() {
+            let rest = paths.split_off(paths.len().min(TOLD));
+            for path in &paths {
+                self.unsettled.forget(path);
+            }
+            self.state.forget(self.place.id, paths).await?;
+            paths = rest;
+        }
+        Ok(())
+    }
+}
