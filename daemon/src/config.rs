@@ -5,7 +5,9 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use imgrepo_proto::limits::{DEFAULT_PORT, MAX_IMAGE_BYTES, V1_BUDGET_BYTES, V1_MAX_IMAGE_BYTES};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
@@ -28,6 +30,8 @@ pub struct Flags {
     pub user: Option<String>,
     /// Let guests in from beyond this machine.
     pub allow_guests: bool,
+    /// Folders to watch.
+    pub watch: Vec<PathBuf>,
     /// The configuration file.
     pub config: Option<PathBuf>,
 }
@@ -53,6 +57,21 @@ pub struct Config {
     pub file: PathBuf,
     /// What to be.
     pub mode: Mode,
+    /// How folders are watched.
+    pub watch: WatchConfig,
+}
+
+/// How folders are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchConfig {
+    /// Folders that the command line names, absolute.
+    pub folders: Vec<PathBuf>,
+    /// How long a file must stay as it is where nothing better is known.
+    pub settle: Duration,
+    /// How often everything is looked at.
+    pub rescan: Duration,
+    /// How often where changes are not told.
+    pub poll: Duration,
 }
 
 /// What to be.
@@ -100,6 +119,15 @@ const STAGING_DAYS: u32 = 7;
 const STAGING_QUOTA_BYTES: u64 = 8 * MAX_IMAGE_BYTES;
 /// Sessions at once: what a group that shares a server never reaches, at under 100 MB if it did.
 const MAX_SESSIONS: u32 = 10_000;
+
+/// A file that has not changed for so long is whole, where nothing better tells: programs that pause
+/// longer while they write are rare, and a person waits that long.
+const SETTLE_SECONDS: u32 = 2;
+/// Between two looks at everything: what was missed is not missed for long, and it costs a second
+/// for 100,000 files.
+const RESCAN_MINUTES: u32 = 15;
+/// Between two looks where changes are not told.
+const POLL_SECONDS: u32 = 5;
 
 /// What the log shows: `IMGREPO_LOG`, in the form of tracing's filters.
 pub fn log_filter(var: impl Fn(&str) -> Option<OsString>) -> String {
@@ -157,8 +185,9 @@ impl Config {
             };
             Mode::Client { connect }
         };
-        let file = named.unwrap_or_else(|| default_file.to_owned());
-        Ok(Config { user, file: std::path::absolute(&file).unwrap_or(file), mode })
+        let named = named.unwrap_or_else(|| default_file.to_owned());
+        let watch = watch(&flags.watch, &file.watch);
+        Ok(Config { user, file: absolute(named), mode, watch })
     }
 }
 
@@ -237,8 +266,23 @@ fn server(
         trash_days: file.trash_days.unwrap_or(TRASH_DAYS),
         staging_days: file.staging_days.unwrap_or(STAGING_DAYS),
         staging_quota_bytes: bytes(file.staging_quota, STAGING_QUOTA_BYTES),
-        max_sessions: file.max_sessions.map_or(MAX_SESSIONS, std::num::NonZero::get),
+        max_sessions: file.max_sessions.map_or(MAX_SESSIONS, NonZero::get),
     })
+}
+
+fn watch(folders: &[PathBuf], file: &file::Watch) -> WatchConfig {
+    let seconds = |told: Option<u32>, default| Duration::from_secs(told.unwrap_or(default).into());
+    WatchConfig {
+        folders: folders.iter().cloned().map(absolute).collect(),
+        settle: seconds(file.settle_seconds, SETTLE_SECONDS),
+        rescan: seconds(file.rescan_minutes.map(NonZero::get), RESCAN_MINUTES) * 60,
+        poll: seconds(file.poll_seconds.map(NonZero::get), POLL_SECONDS),
+    }
+}
+
+/// As seen from where the daemon was started.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// `HOST:PORT` or `HOST`, of IP addresses or names.

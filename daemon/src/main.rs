@@ -83,6 +83,9 @@ struct Told {
     /// Let everyone who reaches the server see and add images
     #[arg(long)]
     allow_guests: bool,
+    /// A folder to watch: what is put there is uploaded (may be given several times)
+    #[arg(long, value_name = "DIR")]
+    watch: Vec<PathBuf>,
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -90,8 +93,8 @@ struct Told {
 
 impl From<Told> for Flags {
     fn from(told: Told) -> Flags {
-        let Told { serve, listen, connect, user, allow_guests, config } = told;
-        Flags { serve, listen, connect, user, allow_guests, config }
+        let Told { serve, listen, connect, user, allow_guests, watch, config } = told;
+        Flags { serve, listen, connect, user, allow_guests, watch, config }
     }
 }
 

@@ -13,6 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 pub(super) struct File {
     pub(super) server: Server,
     pub(super) client: Client,
+    pub(super) watch: Watch,
 }
 
 /// `[server]`: used with `--serve`.
@@ -37,6 +38,15 @@ pub(super) struct Server {
 pub(super) struct Client {
     pub(super) connect: Option<String>,
     pub(super) user: Option<String>,
+}
+
+/// `[watch]`: how folders are watched.
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Watch {
+    pub(super) settle_seconds: Option<u32>,
+    pub(super) rescan_minutes: Option<NonZero<u32>>,
+    pub(super) poll_seconds: Option<NonZero<u32>>,
 }
 
 impl File {

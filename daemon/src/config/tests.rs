@@ -140,3 +140,21 @@ fn sizes_have_units() {
         assert_eq!(size(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn how_folders_are_watched() {
+    let nothing = Remembered::default();
+    let watch = |flags: &Flags, file: &str| Ok(resolve(flags, &[], &nothing, file)?.watch);
+    let default = watch(&Flags::default(), "").unwrap();
+    assert_eq!(default.settle, Duration::from_secs(2));
+    assert_eq!(default.rescan, Duration::from_secs(900));
+    assert_eq!((default.poll, default.folders.len()), (Duration::from_secs(5), 0));
+    let flags = Flags { watch: vec!["/a".into(), "b".into()], ..Flags::default() };
+    let file = "[watch]\nsettle_seconds = 0\nrescan_minutes = 1\npoll_seconds = 3\n";
+    let told = watch(&flags, file).unwrap();
+    assert_eq!((told.settle, told.rescan), (Duration::ZERO, Duration::from_secs(60)));
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(told.folders, [PathBuf::from("/a"), here.join("b")]);
+    let refused: Result<WatchConfig, Refusal> = watch(&flags, "[watch]\npoll_seconds = 0\n");
+    assert!(refused.unwrap_err().message.contains("line 2"));
+}
