@@ -26,6 +26,7 @@ use crate::session::{self, Address, ServerUrl, Session};
 use crate::state::State;
 use crate::transfer::Transfers;
 use crate::transfer::queue::{self, Queue};
+use crate::watch::{self, QueueSide, Watch};
 
 /// Free space that a server leaves: for the catalog, which must go on when contents no longer fit.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -49,6 +50,8 @@ pub struct Daemon {
     ready: String,
     stop: CancellationToken,
     control: Control,
+    watch: Watch,
+    watch_task: JoinHandle<()>,
     queue_end: CancellationToken,
     queue_task: JoinHandle<()>,
     session: Session,
@@ -160,6 +163,14 @@ impl Daemon {
                 (ready, control::Mode::Client(Arc::new(memory)))
             }
         };
+        let settings = watch::Settings {
+            settle: config.watch.settle,
+            rescan: config.watch.rescan,
+            poll: config.watch.poll,
+            flags: config.watch.folders,
+            own: vec![paths.state, paths.data, paths.cache],
+        };
+        let (watch, watch_task) = Watch::start(state.clone(), QueueSide::of(&queue), settings);
         let stop = CancellationToken::new();
         let context = Context {
             program,
@@ -175,6 +186,7 @@ impl Daemon {
             stop: stop.clone(),
             transfers,
             queue,
+            watch: watch.clone(),
         };
         let control = Control::serve(listening, Arc::new(context));
         let ready = format!("imgrepod is ready: {ready}");
@@ -182,6 +194,8 @@ impl Daemon {
             ready,
             stop,
             control,
+            watch,
+            watch_task,
             queue_end,
             queue_task,
             session,
@@ -206,6 +220,8 @@ impl Daemon {
     /// returns is dropped.
     pub async fn stop(self) -> Farewells {
         let farewells = self.control.stop().await;
+        self.watch.end();
+        joined("the watch", self.watch_task).await;
         self.queue_end.cancel();
         joined("the queue", self.queue_task).await;
         self.session.end().await;

@@ -10,7 +10,9 @@ use interprocess::local_socket::traits::StreamCommon as _;
 
 use super::wire::{Closed, Replies, Requests};
 use super::{Context, Farewells};
-use super::{change, connect, download, enqueue, events, examine, images, queue, status, upload};
+use super::{
+    change, connect, download, enqueue, events, examine, images, queue, status, upload, watch,
+};
 
 /// What every request but a streamed upload comes to.
 pub(super) type Answer = Result<Outcome, Refusal>;
@@ -136,9 +138,7 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Queue(request) => queue::queue(context, request).await,
         Request::Wait => queue::wait(context, replies).await,
         Request::Limit { up, down } => queue::limit(context, up, down).await,
-        Request::Watch(_) => {
-            Err(Refusal::new(ErrorCode::Unsupported, "this daemon watches no folders"))
-        }
+        Request::Watch(request) => watch::watch(context, request).await,
         Request::Data(_) | Request::End => Err(Refusal::new(
             ErrorCode::BadRequest,
             "content came, but no upload that it belongs to",

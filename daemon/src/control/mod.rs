@@ -19,6 +19,7 @@ mod resolve;
 mod spool;
 mod status;
 mod upload;
+mod watch;
 mod wire;
 
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ use crate::service::Service;
 use crate::session::Session;
 use crate::transfer::Transfers;
 use crate::transfer::queue::Queue;
+use crate::watch::Watch;
 
 /// Connections at once: many programs of one person, and far below a process's descriptors.
 const MAX_CONNECTIONS: usize = 256;
@@ -80,6 +82,8 @@ pub struct Context {
     pub transfers: Transfers,
     /// Uploads that are kept until their receipt.
     pub queue: Queue,
+    /// The watched folders.
+    pub watch: Watch,
 }
 
 /// What the daemon is.

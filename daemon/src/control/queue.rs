@@ -63,8 +63,10 @@ fn texts(upload: &QueuedUpload) -> usize {
         + REST
 }
 
-/// Waits until nothing is open, and tells how it stands meanwhile.
+/// Looks at the watched folders once, waits until nothing is open, and tells how it stands
+/// meanwhile.
 pub(super) async fn wait(context: &Context, replies: &mut Replies<'_>) -> Answer {
+    context.watch.look().await?;
     let mut changed = context.queue.changed();
     let mut told = None;
     loop {

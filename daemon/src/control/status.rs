@@ -37,7 +37,7 @@ pub(super) async fn status(context: &Context) -> Status {
         server,
         // A state that cannot be read has said so in the log.
         queue: context.queue.status().await.unwrap_or_default(),
-        folders: Vec::new(),
+        folders: context.watch.list().await.unwrap_or_default(),
         transfers: context.transfers.active(),
         rates: context.transfers.rates(),
     }

@@ -1,6 +1,8 @@
 //! Whether a folder may be watched: it is there, apart from the other watched ones, from where their
 //! files are moved to, and from what the daemon itself keeps. Asked by the keeper; blocks.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use imgrepo_proto::control::watch::After;
@@ -14,32 +16,37 @@ pub(super) fn plain(path: &Path) -> PathBuf {
     path.components().filter(|step| *step != Component::CurDir).collect()
 }
 
+/// Refuses what is no folder, or is not there.
+pub(super) fn is_there(path: &Path) -> Result<(), Refusal> {
+    if !path.is_absolute() {
+        return refused(path, ErrorCode::BadRequest, "its path is not absolute");
+    }
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => Ok(()),
+        Ok(_) => refused(path, ErrorCode::BadRequest, "it is no folder"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            refused(path, ErrorCode::NotFound, "it is not there")
+        }
+        Err(error) => refused(path, ErrorCode::FileError, &error.to_string()),
+    }
+}
+
 /// Refuses a folder that cannot be watched beside these.
-pub(super) fn check(
+pub(super) fn is_apart(
     path: &Path,
     after: &After,
     others: &[Folder],
     own: &[PathBuf],
 ) -> Result<(), Refusal> {
-    let refused = |code, why: String| {
-        Err(Refusal::new(code, format!("cannot watch `{}`: {why}", show(path))))
-    };
-    if !path.is_absolute() {
-        return refused(ErrorCode::BadRequest, "its path is not absolute".to_owned());
-    }
-    match std::fs::metadata(path) {
-        Ok(there) if there.is_dir() => {}
-        Ok(_) => return refused(ErrorCode::BadRequest, "it is no folder".to_owned()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return refused(ErrorCode::NotFound, "it is not there".to_owned());
-        }
-        Err(error) => return refused(ErrorCode::FileError, error.to_string()),
-    }
-    super::after::check(after)?;
     let real = real(path);
-    if let Some(own) = own.iter().find(|own| overlap(&self::real(own), &real)) {
-        let why = format!("the daemon keeps its own files in `{}`", show(own));
-        return refused(ErrorCode::Conflict, why);
+    for own in own {
+        let kept = self::real(own);
+        // What is in a hidden folder is passed over anyway.
+        let is_hidden = kept.strip_prefix(&real).is_ok_and(|below| below.iter().any(is_hidden));
+        if overlap(&kept, &real) && !is_hidden {
+            let why = format!("the daemon keeps its own files in `{}`", show(own));
+            return refused(path, ErrorCode::Conflict, &why);
+        }
     }
     for other in others {
         let there = self::real(&other.path);
@@ -48,7 +55,7 @@ pub(super) fn check(
                 true => format!("it is in `{}`, which is watched", show(&other.path)),
                 false => format!("`{}` in it is watched already", show(&other.path)),
             };
-            return refused(ErrorCode::Conflict, why);
+            return refused(path, ErrorCode::Conflict, &why);
         }
     }
     // A file that is moved must not be found again.
@@ -58,10 +65,18 @@ pub(super) fn check(
         let roots = others.iter().map(|other| self::real(&other.path)).chain([real.clone()]);
         if roots.into_iter().any(|root| target_real.starts_with(root)) {
             let why = format!("files are moved to `{}`, which would be watched", show(target));
-            return refused(ErrorCode::Conflict, why);
+            return refused(path, ErrorCode::Conflict, &why);
         }
     }
     Ok(())
+}
+
+fn refused(path: &Path, code: ErrorCode, why: &str) -> Result<(), Refusal> {
+    Err(Refusal::new(code, format!("cannot watch `{}`: {}", show(path), shown(why))))
+}
+
+fn is_hidden(step: &OsStr) -> bool {
+    step.as_bytes().starts_with(b".")
 }
 
 fn target(after: &After) -> Option<&PathBuf> {

@@ -118,13 +118,14 @@ impl Keeper {
             return Err(Refusal::new(ErrorCode::NotConnected, message).hint("imgctl connect HOST"));
         };
         let mut others = self.state.folders().await?;
-        // The files of another membership are its own matter, but they are the same files: two that
-        // move them would take them from each other. So only what is not moved is apart.
+        // Those of another membership are its own matter: they are never active together.
         others.retain(|other| other.membership == membership && other.path != path);
         let (checked, settings) = ((path.clone(), after.clone()), self.settings.clone());
         let identity = spawn_blocking(move || {
             let (path, after) = &checked;
-            adding::check(path, after, &others, &settings.own)?;
+            adding::is_there(path)?;
+            after::check(after)?;
+            adding::is_apart(path, after, &others, &settings.own)?;
             match Root::open(path, None) {
                 Found::Here(root) => Ok(root.identity()),
                 Found::Vanished(why) => {
@@ -246,18 +247,27 @@ impl Keeper {
     }
 
     /// Gives the folders of the command line to this membership, but for those that are another's.
+    /// One that is not there yet, or not mounted, is watched from then on.
     async fn add_flags(&mut self, membership: MembershipId) -> Result<(), Refusal> {
-        let known = self.state.folders().await?;
         for path in self.settings.flags.clone() {
             let path = adding::plain(&path);
-            match known.iter().find(|folder| folder.path == path) {
-                Some(folder) if folder.membership == membership => {}
-                Some(_) => tracing::warn!(
-                    "`{}` is watched for another repository or person, and stays theirs",
-                    path.display()
-                ),
-                // One that is not there yet, or not mounted, is watched from then on.
-                None => drop(self.state.add_folder(membership, path, After::Keep).await?),
+            let mut others = self.state.folders().await?;
+            match others.iter().find(|folder| folder.path == path) {
+                Some(folder) if folder.membership == membership => continue,
+                Some(_) => {
+                    let path = path.display();
+                    tracing::warn!("`{path}` is watched for another repository or person");
+                    continue;
+                }
+                None => others.retain(|other| other.membership == membership),
+            }
+            let (checked, settings) = (path.clone(), self.settings.clone());
+            let apart = spawn_blocking(move || {
+                adding::is_apart(&checked, &After::Keep, &others, &settings.own)
+            });
+            match apart.await.map_err(|error| internal(&error))? {
+                Ok(()) => drop(self.state.add_folder(membership, path, After::Keep).await?),
+                Err(refusal) => tracing::error!("{refusal}"),
             }
         }
         Ok(())

@@ -44,6 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::{Folder, FolderId, MembershipId, State};
+use crate::transfer::queue::Queue;
 
 use folder::Live;
 use keeper::{Ask, Keeper};
@@ -87,6 +88,20 @@ pub struct Watch {
     asks: mpsc::Sender<Ask>,
     state: State,
     end: CancellationToken,
+}
+
+impl QueueSide {
+    /// Of the queue. There is one watch: what comes to another is lost.
+    #[must_use]
+    pub fn of(queue: &Queue) -> QueueSide {
+        let woken = queue.clone();
+        QueueSide {
+            membership: queue.membership(),
+            wake: Arc::new(move || woken.wake()),
+            unsettled: queue.unsettled(),
+            receipts: queue.receipts(),
+        }
+    }
 }
 
 impl fmt::Debug for QueueSide {

@@ -48,7 +48,7 @@ async fn a_file_that_changed_on_its_way_is_looked_at_again() {
     scene.caught_up().await;
     let now = Timestamp::now();
     let turns = scene.state.take(scene.ana, Lane::Small, 1, now).await.unwrap().turns;
-    let (folder, _) = turns[0].folder.clone().unwrap();
+    let folder = turns[0].folder.clone().unwrap().id;
     scene.state.ended(turns[0].id, End::Settling, now).await.unwrap();
     scene.until_is(&path, UploadState::Settling).await;
     scene.queue.unsettled.send((folder, path.clone())).await.unwrap();

@@ -10,6 +10,7 @@ mod crowds;
 mod folders;
 mod limits;
 mod special;
+mod whole;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -70,7 +70,7 @@ async fn a_file_that_cannot_be_read_is_left_to_the_upload_to_say_so() {
 }
 
 /// How often the file is swapped: often enough to hit every gap between two calls.
-fn swaps() -> u32 {
+pub(crate) fn swaps() -> u32 {
     let told = std::env::var("IMGREPO_SWAPS").ok();
     told.and_then(|text| text.parse().ok()).unwrap_or(2_000)
 }
