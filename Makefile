@@ -48,6 +48,8 @@ torture: mutant
 	cargo test -p imgrepod --test proofs half_open:: -- --nocapture --ignored --test-threads=1
 	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
 		cargo test -p imgrepod --test proofs power_cut:: -- --nocapture --test-threads=1
+	IMGREPO_FILES=$(or $(FILES),100000) IMGREPO_SWAPS=$(or $(SWAPS),100000) \
+		cargo test -p imgrepod --test watch -- --nocapture --test-threads=1
 
 bench:
 	@scripts/check.sh demo

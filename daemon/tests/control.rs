@@ -11,6 +11,7 @@ use std::time::Duration;
 use imgrepo_proto::control::frame::{self, Decoder};
 use imgrepo_proto::control::reply::SessionState;
 use imgrepo_proto::control::request::{Content, Upload};
+use imgrepo_proto::control::watch::{After, WatchRequest};
 use imgrepo_proto::control::{Client, Endpoint, Hello, Outcome, Reply, Request};
 use imgrepo_proto::session::command::{List, Program};
 use imgrepo_proto::{ErrorCode, ImageRef, PersonName, Refusal};
@@ -21,6 +22,7 @@ use imgrepod::session::{self, Session};
 use imgrepod::state::State;
 use imgrepod::transfer::Transfers;
 use imgrepod::transfer::queue::{self, Queue};
+use imgrepod::watch::{self, QueueSide, Watch};
 use tokio_util::sync::CancellationToken;
 
 /// A client's control plane, offline.
@@ -53,7 +55,16 @@ impl Plane {
         let state = State::open(&home.path().join("queue.db")).unwrap();
         let (spool, end) = (home.path().join("queue"), CancellationToken::new());
         let settings = queue::Settings { spool, last: None, end };
-        let (queue, _) = Queue::start(state, transfers.clone(), settings).await.unwrap();
+        let queue = Queue::start(state.clone(), transfers.clone(), settings).await;
+        let (queue, _) = queue.unwrap();
+        let settings = watch::Settings {
+            settle: Duration::ZERO,
+            rescan: Duration::from_secs(60),
+            poll: Duration::from_secs(1),
+            flags: Vec::new(),
+            own: Vec::new(),
+        };
+        let (watch, _) = Watch::start(state, QueueSide::of(&queue), settings);
         let context = Context {
             program: program(),
             started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
@@ -68,6 +79,7 @@ impl Plane {
             stop: stop.clone(),
             transfers,
             queue,
+            watch,
         };
         let listening = Listening::open(&endpoint).unwrap();
         let control = Some(Control::serve(listening, Arc::new(context)));
@@ -266,4 +278,23 @@ async fn stop_is_answered_and_its_connection_ends_last() {
     assert_eq!(stopping.await.unwrap(), (Ok(Outcome::Nothing), false));
     let refused = Client::connect(&plane.endpoint, program()).unwrap_err();
     assert_eq!(refused.code, ErrorCode::NotRunning);
+}
+
+#[tokio::test]
+async fn a_folder_is_not_watched_before_it_is_known_for_whom() {
+    let plane = Plane::start().await;
+    let path = plane.home.path().to_owned();
+    let call =
+        |request: WatchRequest| plane.with(move |client| client.call(&Request::Watch(request)));
+    let add = WatchRequest::Add { path: path.clone(), after: After::Keep };
+    let refused = call(add).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::NotConnected);
+    assert_eq!(refused.hint.as_deref(), Some("imgctl connect HOST"));
+    assert_eq!(call(WatchRequest::Ls).await.unwrap(), Outcome::Folders(Vec::new()));
+    let refused = call(WatchRequest::Rm { path: path.clone() }).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::NotFound);
+    match call(WatchRequest::Status { path: path.join("a.png") }).await.unwrap() {
+        Outcome::File(story) => assert!(story.note.unwrap().contains("in no watched folder")),
+        other => panic!("{other:?}"),
+    }
 }

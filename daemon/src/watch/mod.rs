@@ -1,9 +1,9 @@
 //! Watched folders: what is put into one is uploaded, whole and once.
 //!
 //! The system's notices are hints, a scan is the truth; both lead to a look at a file, and when it is
-//! whole ([`settle`]) to a row in the [`state`](crate::state), from where the queue takes it. Whether
+//! whole (`settle`) to a row in the [`state`](crate::state), from where the queue takes it. Whether
 //! a content was uploaded before, or deleted in the repository, the server says: nothing of that is
-//! decided here. One task keeps the folders ([`keeper`]), one looks after each.
+//! decided here. One task keeps the folders (`keeper`), one looks after each.
 //!
 //! | file | owns |
 //! | --- | --- |

@@ -42,6 +42,9 @@ async fn a_crowd_is_taken_once_and_known_at_the_next_start() {
     scene.watch.look().await.unwrap();
     // The scan of the start, and the one that was asked for.
     println!("two scans of {} known files: {:?}", files(), begun.elapsed());
+    let memory = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let most = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("unknown");
+    println!("memory of this process, at most: {most}");
     let status = scene.status().await;
     assert_eq!(status.counts.stored, u64::from(files()));
     assert_eq!(status.counts.open(), 0);

@@ -1,7 +1,7 @@
 //! Watched folders on a real disk, up to the queue's rows: what is put there is taken whole, once,
 //! and nothing else is.
 
-#![allow(clippy::unwrap_used)] // A test fails so.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A test fails so; figures are printed.
 
 mod after;
 mod arriving;

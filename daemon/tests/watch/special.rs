@@ -63,7 +63,7 @@ async fn a_file_that_cannot_be_read_is_left_to_the_upload_to_say_so() {
     let scene = Scene::new().await;
     let made = scene.home.path().join("made");
     std::fs::write(&made, png(1)).unwrap();
-    std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o000)).unwrap();
     let path = scene.path("a.png");
     std::fs::rename(made, &path).unwrap();
     scene.queued(&path).await;
