@@ -5,34 +5,35 @@
 //! opened for each piece of work anew, so that it can be unmounted at any time.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use imgrepo_proto::Refusal;
 use imgrepo_proto::control::watch::FolderState;
+use imgrepo_proto::name::shown;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::state::State;
 
 use super::Settings;
+use super::finder::{Finder, TOLD};
 use super::hints::{Looked, look_at};
 use super::mounts;
 use super::notifier::{Blind, Hint, Notifier};
-use super::probe::Probe;
-use super::scan::{Finder, Place, Stopped, blocking, scan};
-use super::settle::{Unsettled, Verdict};
+use super::scan::{Place, Remarks, Stopped, blocking, scan};
+use super::settle::Unsettled;
 
 /// Hints that are taken up together, at most.
 const BATCH: usize = 4_096;
 
-/// Files that are told to the state at once: it does so in one transaction.
-const TOLD: usize = 1_000;
-
 /// Between two scans after lost hints: while they keep being lost, another scan at once would find
 /// the same crowd of files half-way.
 const LOST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often it is seen whether a file is settling that nobody waits for: one that the queue gave
+/// back when too many were on their way here. No shorter than the longest pause between two looks.
+const LEFT_EVERY: Duration = Duration::from_secs(30);
 
 /// A poll takes at most a twentieth of the time.
 const POLL_SHARE: u32 = 20;
@@ -78,7 +79,9 @@ pub(super) struct Task {
     is_crowded: bool,
     next_scan: Instant,
     next_check: Instant,
+    next_left: Instant,
     last_scan: Duration,
+    remarks: Remarks,
 }
 
 /// What woke the task.
@@ -116,7 +119,9 @@ impl Task {
             is_crowded: false,
             next_scan: now,
             next_check: now,
+            next_left: now + LEFT_EVERY,
             last_scan: Duration::ZERO,
+            remarks: Remarks::default(),
         }
     }
 
@@ -180,9 +185,25 @@ impl Task {
             let place = self.place.clone();
             match blocking(move || place.open().map(drop)).await {
                 Ok(()) if self.is_vanished => self.scan().await,
+                Ok(()) if self.next_left <= now => {
+                    self.next_left = now + LEFT_EVERY;
+                    self.look_at_left().await;
+                }
                 Ok(()) => {}
                 Err(stopped) => self.stopped(stopped),
             }
+        }
+    }
+
+    /// Looks at files that are settling by their rows, and that nobody waits for.
+    async fn look_at_left(&mut self) {
+        match self.state.settling(self.place.id).await {
+            Ok(paths) => {
+                let left = paths.into_iter().filter(|path| !self.unsettled.has(path));
+                let left = left.take(TOLD).map(|path| (path, false)).collect();
+                self.look(left).await;
+            }
+            Err(refusal) => self.stopped(refusal.into()),
         }
     }
 
@@ -223,14 +244,14 @@ impl Task {
         let (place, state) = (self.place.clone(), self.state.clone());
         for folder in folders {
             let mut finder = self.finder();
-            let been = scan(&place, &folder, eye.as_ref(), &state, &mut finder).await?;
-            self.been.extend(been);
+            let scanned = scan(&place, &folder, eye.as_ref(), &state, &mut finder).await?;
+            self.been.extend(scanned.been);
         }
         Ok(())
     }
 
-    fn finder(&mut self) -> Found<'_> {
-        Found {
+    fn finder(&mut self) -> Finder<'_> {
+        Finder {
             place: &self.place,
             state: &self.state,
             wake: &*self.wake,
@@ -292,7 +313,14 @@ impl Task {
         let eye = self.notifier.as_ref().map(|notifier| notifier.eye().clone());
         let (place, state) = (self.place.clone(), self.state.clone());
         let mut finder = self.finder();
-        self.been = scan(&place, &place.path, eye.as_ref(), &state, &mut finder).await?;
+        let scanned = scan(&place, &place.path, eye.as_ref(), &state, &mut finder).await?;
+        self.been = scanned.been;
+        if self.remarks != scanned.remarks {
+            self.remarks = scanned.remarks;
+            if let Some(text) = self.remarks.text() {
+                tracing::warn!("of `{}`: {text}", self.place.path.display());
+            }
+        }
         if self.notifier.is_some() {
             self.blind = None;
         }
@@ -312,7 +340,7 @@ impl Task {
     /// It is as it should be, or polled; says which.
     fn say(&mut self, file_system: Option<String>) {
         let (state, why, hint) = match (&self.notifier, &self.blind) {
-            (Some(_), _) => (FolderState::Watching, None, None),
+            (Some(_), _) => (FolderState::Watching, self.remarks.text(), None),
             (None, Some(blind)) => {
                 (FolderState::Polling, Some(blind.why.clone()), blind.hint.clone())
             }
@@ -344,7 +372,11 @@ impl Task {
                 self.live.send_modify(|live| {
                     live.state = FolderState::Vanished;
                     live.why = Some(why);
-                    live.hint = Some(VANISHED_HINT.to_owned());
+                    live.hint = Some(format!(
+                        "nothing was forgotten, and it goes on by itself when the folder is back; if \
+                         what is there now is the right one: imgctl watch add '{}'",
+                        shown(&self.place.path.to_string_lossy())
+                    ));
                 });
             }
             Stopped::Blind(blind) => {
@@ -363,75 +395,10 @@ impl Task {
     }
 }
 
-const VANISHED_HINT: &str = "nothing was forgotten, and it goes on by itself when the folder is \
-                             back; if what is there now is the right one: imgctl watch add DIR";
-
 /// The next hint, where there is a notifier.
 async fn next_hint(notifier: &mut Option<Notifier>) -> Option<Hint> {
     match notifier {
         Some(notifier) => notifier.next().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Takes what is found to the state.
-struct Found<'a> {
-    place: &'a Place,
-    state: &'a State,
-    wake: &'a (dyn Fn() + Send + Sync),
-    unsettled: &'a mut Unsettled,
-    is_crowded: &'a mut bool,
-}
-
-impl Found<'_> {
-    /// Files that were looked at, with their folder; true for those that were renamed to their name.
-    async fn take(&mut self, probes: Vec<(PathBuf, Probe, bool)>) -> Result<(), Refusal> {
-        let now = Instant::now();
-        let mut seen = Vec::new();
-        for (folder, probe, renamed) in probes {
-            let path = folder.join(&probe.name);
-            let verdict = self.unsettled.look(&path, probe.look(renamed), now);
-            *self.is_crowded |= verdict == Verdict::Later;
-            seen.extend(probe.seen(&folder, verdict));
-        }
-        let is_news = !seen.is_empty();
-        while !seen.is_empty() {
-            let rest = seen.split_off(seen.len().min(TOLD));
-            self.state.seen(self.place.id, seen, Timestamp::now()).await?;
-            seen = rest;
-        }
-        if is_news {
-            (self.wake)();
-        }
-        Ok(())
-    }
-
-    /// Folders are gone, and all that was below them.
-    async fn gone_below(&mut self, folders: &HashSet<PathBuf>) -> Result<(), Refusal> {
-        for path in self.state.known_directories(self.place.id).await? {
-            if path.ancestors().any(|above| folders.contains(above)) {
-                let known = self.state.known(self.place.id, path).await?;
-                self.gone(known.into_iter().map(|file| file.path).collect()).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Finder for Found<'_> {
-    async fn found(&mut self, folder: &Path, probes: Vec<Probe>) -> Result<(), Refusal> {
-        self.take(probes.into_iter().map(|probe| (folder.to_owned(), probe, false)).collect()).await
-    }
-
-    async fn gone(&mut self, mut paths: Vec<PathBuf>) -> Result<(), Refusal> {
-        while !paths.is_empty() {
-            let rest = paths.split_off(paths.len().min(TOLD));
-            for path in &paths {
-                self.unsettled.forget(path);
-            }
-            self.state.forget(self.place.id, paths).await?;
-            paths = rest;
-        }
-        Ok(())
     }
 }

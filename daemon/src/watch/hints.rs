@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::probe::{Probe, probe};
+use super::reading::rules_of;
 use super::root::{Entry, Root};
 use super::rules;
-use super::scan::{Place, Stopped, is_gone, rules_of};
+use super::scan::{Place, Remarks, Stopped, is_gone};
 
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
     /// Files, each with its folder; true for those that were renamed to their name.
     pub(super) probes: Vec<(PathBuf, Probe, bool)>,
-    /// Where no file is, or none that counts.
+    /// Where no file is.
     pub(super) gone: Vec<PathBuf>,
     /// Folders that have to be looked through, none of them within another.
     pub(super) folders: Vec<PathBuf>,
-    /// What could not be looked at, and is left to a scan.
+    /// What the rules pass over, and so is not known; or what could not be looked at, and is left to
+    /// a scan.
     pub(super) passed: Vec<PathBuf>,
 }
 
@@ -44,10 +46,13 @@ pub(super) fn look_at(place: &Place, hints: &BTreeMap<PathBuf, bool>) -> Result<
 
 fn look_in(place: &Place, root: &Root, path: &Path, hints: &[(&Path, bool)], looked: &mut Looked) {
     let paths = || hints.iter().map(|(path, _)| (*path).to_owned());
-    let opened = rules_of(root, place, path).and_then(|rules| Ok((rules, root.folder(path)?)));
+    // What is wrong with the rules a scan says.
+    let mut remarks = Remarks::default();
+    let opened = rules_of(root, place, path, &mut remarks);
+    let opened = opened.and_then(|rules| Ok((rules, root.folder(path)?)));
     let (rules, folder) = match opened {
         Ok((Some(rules), folder)) => (rules, folder),
-        Ok((None, _)) => return looked.gone.extend(paths()),
+        Ok((None, _)) => return looked.passed.extend(paths()),
         Err(error) if is_gone(&error) => return looked.gone.extend(paths()),
         Err(error) => {
             tracing::debug!(%error, "cannot look into `{}`", path.display());
@@ -66,9 +71,9 @@ fn look_in(place: &Place, root: &Root, path: &Path, hints: &[(&Path, bool)], loo
         match folder.entry(name) {
             Err(_) => looked.passed.push(path),
             Ok(None | Some(Entry::Other(_))) => looked.gone.push(path),
-            Ok(Some(Entry::Folder)) if is_passed_over(true) => looked.gone.push(path),
+            Ok(Some(Entry::Folder)) if is_passed_over(true) => looked.passed.push(path),
             Ok(Some(Entry::Folder)) => looked.folders.push(path),
-            Ok(Some(Entry::File(_))) if is_passed_over(false) => looked.gone.push(path),
+            Ok(Some(Entry::File(_))) if is_passed_over(false) => looked.passed.push(path),
             Ok(Some(Entry::File(stamp))) => match probe(&folder, name, stamp) {
                 Some(probe) => {
                     looked.probes.push((folder.path().to_owned(), probe, *renamed));

@@ -71,10 +71,12 @@ impl Keeper {
         let mut unsettled = self.queue.unsettled.take();
         let mut membership = self.queue.membership.clone();
         self.sync_or_say().await;
+        let mut checks = tokio::time::interval(self.settings.poll);
         loop {
             // Dropping any branch is safe: what was not taken stays in its channel.
             tokio::select! {
                 () = end.cancelled() => break,
+                _ = checks.tick() => self.revive().await,
                 ask = asks.recv() => match ask {
                     Some(ask) => self.answer(ask).await,
                     None => break,
@@ -219,6 +221,18 @@ impl Keeper {
         }
     }
 
+    /// Starts anew what has failed: a folder must not be left alone without anyone noticing.
+    async fn revive(&mut self) {
+        let failed = self.running.values().filter(|running| running.has_failed());
+        let failed: Vec<_> = failed.map(|running| running.folder.id).collect();
+        for id in &failed {
+            self.stop(*id).await;
+        }
+        if !failed.is_empty() {
+            self.sync_or_say().await;
+        }
+    }
+
     async fn sync_or_say(&mut self) {
         if let Err(error) = self.sync().await {
             tracing::error!("cannot watch folders: {error}");
@@ -324,6 +338,11 @@ impl Keeper {
 }
 
 impl Running {
+    /// Whether a task has ended that never does by itself.
+    fn has_failed(&self) -> bool {
+        self.tasks.iter().any(JoinHandle::is_finished)
+    }
+
     async fn stop(self) {
         self.end.cancel();
         for task in self.tasks {

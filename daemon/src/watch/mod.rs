@@ -9,7 +9,8 @@
 //! | --- | --- |
 //! | `keeper` | which folders are watched, for whom; what can be asked |
 //! | `folder` | one folder's task: hints, looks, scans, how it is |
-//! | `scan`, `hints` | what is there against what is known; what is behind hints |
+//! | `scan`, `reading`, `hints` | what is there against what is known; what is behind hints |
+//! | `finder` | what they found, on its way to the state |
 //! | `probe`, `lease`, `settle` | a look at one file, and whether it is whole |
 //! | `rules` | what is passed over by its name |
 //! | `root`, `mounts` | the folder as the disk has it; its file system |
@@ -19,6 +20,7 @@
 mod adding;
 mod after;
 mod carry;
+mod finder;
 mod folder;
 mod hints;
 mod keeper;
@@ -26,6 +28,7 @@ mod lease;
 mod mounts;
 mod notifier;
 mod probe;
+mod reading;
 mod root;
 mod rules;
 mod scan;

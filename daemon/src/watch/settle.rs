@@ -120,6 +120,11 @@ impl Unsettled {
         due.take(limit).map(|(_, path)| path.clone()).collect()
     }
 
+    /// Whether this one is among them.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
     /// Whether one more is taken.
     pub(super) fn has_room(&self) -> bool {
         self.files.len() < MOST

@@ -11,8 +11,9 @@ use crate::state::Folder;
 use super::folder::Live;
 use super::lease::Writer;
 use super::probe::probe;
+use super::reading::rules_of;
 use super::root::{Entry, Found, Root};
-use super::scan::{Place, rules_of};
+use super::scan::{Place, Remarks};
 
 /// Tells it.
 pub(super) async fn tell(
@@ -57,7 +58,7 @@ fn note(path: &Path, above: Option<(Folder, Live)>, upload: Option<UploadState>)
         return said("it is the watched folder itself");
     }
     let passed_over = |why: &dyn std::fmt::Display| Some(format!("it is passed over by {why}"));
-    let rules = match rules_of(&root, &place, parent) {
+    let rules = match rules_of(&root, &place, parent, &mut Remarks::default()) {
         Ok(Some(rules)) => rules,
         Ok(None) => return said("it is in a folder that is passed over by a rule"),
         Err(error) => return Some(format!("its folder cannot be looked into: {error}")),

@@ -194,8 +194,11 @@ async fn a_person_s_rules_hold_and_follow_their_file() {
     let (draft, image) = (scene.write("drafts/a.png", &png(1)), scene.write("b.png", &png(2)));
     scene.queued(&draft).await;
     scene.queued(&image).await;
-    scene.write(".imgrepoignore", b"drafts/\n*.gif\n");
+    scene.write(".imgrepoignore", b"drafts/\n[z-a]\n*.gif\n");
     scene.until(&draft, |row| row.is_none()).await;
+    scene.watch.look().await.unwrap();
+    let why = scene.status().await.why.unwrap();
+    assert!(why.contains("is no rule: `[z-a]`"), "{why}");
     let gif = scene.write("c.gif", b"GIF89a\x01\0\x01\0\0\0\0;");
     scene.caught_up().await;
     assert_eq!(scene.names().await, ["b.png"]);
