@@ -62,13 +62,13 @@ fn a_file_is_moved_and_nothing_is_overwritten() {
     both(|scene| {
         std::fs::write(scene.to.path().join("a.b.png"), b"older").unwrap();
         for expected in ["a.b (2).png", "a.b (3).png"] {
-            let (path, receipt) = scene.file("a.b.png", b"content");
+            let (path, receipt) = scene.file("a.b.png", expected.as_bytes());
             let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
             let moved = scene.carry("a.b.png", &receipt).unwrap().unwrap();
             assert_eq!(moved, expected);
             assert!(!path.exists());
             let there = scene.to.path().join(expected);
-            assert_eq!(std::fs::read(&there).unwrap(), b"content");
+            assert_eq!(std::fs::read(&there).unwrap(), expected.as_bytes());
             assert_eq!(std::fs::metadata(&there).unwrap().modified().unwrap(), modified);
         }
         assert_eq!(std::fs::read(scene.to.path().join("a.b.png")).unwrap(), b"older");
@@ -106,6 +106,20 @@ fn a_draft_that_was_left_is_no_obstacle() {
     assert!(scene.carry("a", &receipt).unwrap().is_some());
     assert_eq!(scene.names(), ["a"]);
     assert_eq!(std::fs::read(scene.to.path().join("a")).unwrap(), b"content");
+}
+
+#[test]
+fn a_copy_that_was_made_before_a_crash_is_not_made_twice() {
+    let Some(scene) = Scene::across() else { return };
+    let (path, receipt) = scene.file("a.png", b"content");
+    // Everything but the removal was done.
+    std::fs::copy(&path, scene.to.path().join("a.png")).unwrap();
+    let copy = File::options().write(true).open(scene.to.path().join("a.png")).unwrap();
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    copy.set_times(FileTimes::new().set_modified(modified)).unwrap();
+    assert_eq!(scene.carry("a.png", &receipt).unwrap().unwrap(), "a.png");
+    assert!(!path.exists());
+    assert_eq!(scene.names(), ["a.png"]);
 }
 
 #[test]
