@@ -140,10 +140,8 @@ pub fn environment(var: impl Fn(&str) -> Option<OsString>) -> Vec<(String, OsStr
     let given = |name: &str| var(name).filter(|value| !value.is_empty());
     let texts = ["IMGREPO_LISTEN", "IMGREPO_CONNECT", "IMGREPO_USER", "IMGREPO_LOG"];
     let texts = texts.into_iter().filter_map(|name| Some((name.to_owned(), given(name)?)));
-    let file = given("IMGREPO_CONFIG").map(PathBuf::from).map(|file| {
-        let file = std::path::absolute(&file).unwrap_or(file);
-        ("IMGREPO_CONFIG".to_owned(), file.into())
-    });
+    let file = given("IMGREPO_CONFIG").map(PathBuf::from);
+    let file = file.map(|file| ("IMGREPO_CONFIG".to_owned(), absolute(file).into()));
     file.into_iter().chain(texts).collect()
 }
 
@@ -196,7 +194,7 @@ impl Flags {
     #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
         // Taken apart in full: a new flag must not be forgotten here.
-        let Flags { serve, listen, connect, user, allow_guests, config } = self;
+        let Flags { serve, listen, connect, user, allow_guests, watch, config } = self;
         let switches = [(*serve, "--serve"), (*allow_guests, "--allow-guests")];
         let texts = [("--listen", listen), ("--connect", connect), ("--user", user)];
         let mut arguments: Vec<OsString> =
@@ -205,9 +203,10 @@ impl Flags {
             // In one word, so that a text that begins with `-` is not read as a flag.
             arguments.extend(text.as_ref().map(|text| format!("{flag}={text}").into()));
         }
-        for (flag, path) in config.iter().map(|path| ("--config", path)) {
+        let folders = watch.iter().map(|path| ("--watch", path));
+        for (flag, path) in folders.chain(config.iter().map(|path| ("--config", path))) {
             arguments.push(flag.into());
-            arguments.push(std::path::absolute(path).unwrap_or_else(|_| path.clone()).into());
+            arguments.push(absolute(path.clone()).into());
         }
         arguments
     }

@@ -168,7 +168,7 @@ impl Daemon {
             rescan: config.watch.rescan,
             poll: config.watch.poll,
             flags: config.watch.folders,
-            own: vec![paths.state, paths.data, paths.cache],
+            own: vec![paths.state.clone(), paths.data.clone(), paths.cache.clone()],
         };
         let (watch, watch_task) = Watch::start(state.clone(), QueueSide::of(&queue), settings);
         let stop = CancellationToken::new();

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with its layer. Rooms of one layer do not know each other.
-const ROOMS: [(&str, u32); 13] = [
+const ROOMS: [(&str, u32); 14] = [
     ("config", 0),
     ("paths", 0),
     ("service", 1),
