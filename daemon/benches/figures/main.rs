@@ -14,11 +14,13 @@ mod process;
 #[path = "../../tests/proofs/session.rs"]
 mod session;
 
+mod dropped;
 mod listing;
 mod memory;
 mod proxy;
 mod report;
 mod small;
+mod synchroniser;
 
 use std::path::{Path, PathBuf};
 
@@ -58,6 +60,9 @@ fn main() -> anyhow::Result<()> {
     }
     if is_wanted("memory") {
         runtime.block_on(memory::measure(&work.path().join("memory"), &mut report))?;
+    }
+    if is_wanted("dropped") {
+        runtime.block_on(dropped::measure(&work.path().join("dropped"), &mut report))?;
     }
     report.finish(&kept.join("figures.json"))
 }
