@@ -56,7 +56,6 @@ impl Repository {
                 let actor = actor.clone();
                 Work::Propose {
                     by,
-                    content: None,
                     make: Box::new(move |catalog: &dyn Catalog| {
                         let image = find_id(catalog, &actor, id)?;
                         let object = format!("image {id}");
@@ -93,7 +92,6 @@ impl Repository {
         let actor = actor.clone();
         self.inner.queue.push(Work::Propose {
             by,
-            content: None,
             make: Box::new(move |catalog: &dyn Catalog| {
                 let image = find(catalog, &actor, &target, state)?;
                 let object = format!("image {}", image.record.id);

@@ -1,10 +1,9 @@
 //! The committer: one thread that turns what waits into transactions, tells who asked, announces,
 //! and removes garbage; while one group commits, the next one collects.
 //!
-//! Large blobs are durable before their change gets here (see `receiving`); small contents come with
-//! it, and a group's share one sync. Order for every group: its contents are durable, the catalog
-//! commits, each asker hears, everyone hears, then blobs that nothing refers to any more go. Started
-//! and joined by [`super::Repository`].
+//! Blobs are durable before their change gets here (see `receiving`), so a commit never waits for
+//! contents. Order for every group: the catalog commits, each asker hears, everyone hears, then
+//! blobs that nothing refers to any more go. Started and joined by [`super::Repository`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -86,35 +85,13 @@ impl Committer {
         }
     }
 
-    /// Makes the small contents of a group durable; where that fails, what brought one is refused.
-    fn append(&self, works: Vec<Work>) -> Vec<Work> {
-        let content = |work: &Work| match work {
-            Work::Propose { content, .. } => content.clone(),
-            _ => None,
-        };
-        let contents: Vec<_> = works.iter().filter_map(content).collect();
-        if contents.is_empty() {
-            return works;
-        }
-        let Err(error) = self.blobs.append(&contents) else { return works };
-        let refusal = faults::disk("append contents to the journal", &error);
-        let mut others = Vec::new();
-        for work in works {
-            match work {
-                Work::Propose { content: Some(_), then, .. } => then(Err(refusal.clone())),
-                other => others.push(other),
-            }
-        }
-        others
-    }
-
     fn commit(&mut self, works: Vec<Work>) {
         let mut proposals = Vec::with_capacity(works.len());
         let mut hearers = Vec::with_capacity(works.len());
         let mut purges: Vec<(Purge, u64, bool)> = Vec::new();
-        for work in self.append(works) {
+        for work in works {
             match work {
-                Work::Propose { by, make, then, .. } => match make(&*self.catalog) {
+                Work::Propose { by, make, then } => match make(&*self.catalog) {
                     Ok(change) => {
                         proposals.push(Proposal { by, change });
                         hearers.push(Hearer::Asker(then));

@@ -14,6 +14,7 @@ use imgrepo_proto::{PersonName, Refusal, RepositoryId, Seq};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use appending::Appends;
 use catalog::{Catalog, PersonKind};
 use commit::Ended;
 use pins::Pins;
@@ -21,6 +22,7 @@ use queue::{Answer, Purge, Queue, Work};
 use staging::Staging;
 
 mod announced;
+mod appending;
 pub mod blobs;
 pub mod catalog;
 mod changes;
@@ -54,7 +56,7 @@ pub type Done<T> = Box<dyn FnOnce(Result<T, Refusal>) + Send>;
 /// Contents that are synced at the same time: more gains nothing (measured: 16 parallel fdatasyncs).
 const SYNCS_IN_FLIGHT: usize = 16;
 
-/// Bytes of small contents that may wait in memory for the committer, of all sessions together, those
+/// Bytes of small contents that may wait in memory for the appender, of all sessions together, those
 /// that are gone included: several groups. Beyond it contents go through files.
 const IN_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
@@ -108,9 +110,11 @@ struct Inner {
     staging: Arc<Staging>,
     pins: Arc<Pins>,
     queue: Arc<Queue>,
+    appends: Arc<Appends>,
     sealing: Arc<Semaphore>,
     in_memory: Arc<Semaphore>,
     announced: watch::Receiver<Seq>,
+    appender: Mutex<Option<JoinHandle<()>>>,
     committer: Mutex<Option<JoinHandle<Ended>>>,
 }
 
@@ -212,8 +216,15 @@ impl Repository {
 }
 
 impl Inner {
-    /// Ends the committer and writes the last word. Blocks for as long as the last group takes.
+    /// Ends the appender and the committer and writes the last word. Blocks for as long as the last group takes.
     fn close(&self) {
+        self.appends.close();
+        let appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The last handle may go in a refusal, on the appender's own thread.
+        let appender = appender.filter(|it| it.thread().id() != std::thread::current().id());
+        if appender.is_some_and(|appender| appender.join().is_err()) {
+            tracing::error!("the appender panicked");
+        }
         self.queue.close();
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(committer) = committer else { return };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Semaphore, watch};
 
+use super::appending::{Appender, Appends};
 use super::blobs::BlobStore;
 use super::blobs::journal::DiskBlobs;
 use super::catalog::sqlite::{SqliteCatalog, SqliteOpenError, SqliteOptions};
@@ -166,6 +167,14 @@ fn build(
         .name("committer".to_owned())
         .spawn(move || committer.run())
         .map_err(disk)?;
+    let appends = Arc::new(Appends::default());
+    let appender =
+        Appender { blobs: blobs.clone(), appends: appends.clone(), queue: queue.clone() };
+    // Joined by `Inner::close`.
+    let appender = std::thread::Builder::new()
+        .name("appender".to_owned())
+        .spawn(move || appender.run())
+        .map_err(disk)?;
     Ok(Repository {
         inner: Arc::new(Inner {
             settings,
@@ -175,9 +184,11 @@ fn build(
             staging,
             pins,
             queue,
+            appends,
             sealing: Arc::new(Semaphore::new(SYNCS_IN_FLIGHT)),
             in_memory: Arc::new(Semaphore::new(IN_MEMORY_BYTES)),
             announced,
+            appender: Mutex::new(Some(appender)),
             committer: Mutex::new(Some(committer)),
         }),
     })

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 use jiff::Timestamp;
 
@@ -29,8 +28,8 @@ pub(crate) type Then = Box<dyn FnOnce(Result<Committed, Refusal>) + Send>;
 
 /// Something for the committer.
 pub(crate) enum Work {
-    /// One change, and the content that must be durable before it.
-    Propose { by: PersonId, content: Option<(BlobHash, Bytes)>, make: Make, then: Then },
+    /// One change.
+    Propose { by: PersonId, make: Make, then: Then },
     /// Many images out of the trash, group by group.
     Purge(Purge),
     /// A blob that may be garbage.

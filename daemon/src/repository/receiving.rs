@@ -3,8 +3,8 @@
 //! The bytes go to staging, the last of them also through hash, probe and place, all in one visit
 //! to the blocking pool; the record goes to the committer only when the blob is durable, and staging
 //! lets go of the content only when the record is. A small content that comes whole is hashed and
-//! probed where it is, in memory and at once, and goes to the committer with its record. Called by
-//! the server, one [`Receiving`] for each upload.
+//! probed where it is, in memory and at once, and goes to the appender before its record goes to the
+//! committer. Called by the server, one [`Receiving`] for each upload.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::announced::{Decision, Wanted, check, decide};
+use super::appending::Append;
 use super::blobs::APPENDED_BYTES;
 use super::catalog::{Again, Change, NewImage};
 use super::people::Actor;
@@ -38,8 +39,8 @@ pub struct Receiving {
     outcome: Option<Result<Placed, Refusal>>,
 }
 
-/// A blob in its place, or on its way there with its record, that no record may have yet: removed
-/// again unless it is kept.
+/// A blob in its place, or on its way there, that no record may have yet: removed again unless it is
+/// kept.
 struct Placed {
     hash: BlobHash,
     probe: Probe,
@@ -120,7 +121,6 @@ impl Repository {
         let name = wanted.name.clone();
         self.inner.queue.push(Work::Propose {
             by: wanted.actor.person,
-            content: None,
             make: Box::new(move |_| Ok(Change::Restore(id))),
             then: Box::new(move |outcome| match outcome {
                 Ok(committed) => {
@@ -163,7 +163,7 @@ fn place(inner: &Arc<Inner>, slot: &Arc<Slot>, size_bytes: u64) -> Result<Placed
     }
 }
 
-/// Checks and probes a content that came whole; the committer makes it durable.
+/// Checks and probes a content that came whole; the appender makes it durable.
 fn take(
     inner: &Arc<Inner>,
     slot: &Arc<Slot>,
@@ -281,11 +281,16 @@ impl Receiving {
                     .await
             }
         };
-        let placed = match outcome {
+        let mut placed = match outcome {
             Ok(placed) => placed,
             Err(refusal) => return answer.give(Err(faults::of_upload(refusal, &wanted.name))),
         };
-        repository.inner.queue.push(proposal(wanted, placed, answer));
+        let (hash, content) = (placed.hash, placed.content.take());
+        let then = proposal(wanted, placed, answer);
+        match content {
+            Some(content) => repository.inner.appends.push(Append { hash, content, then }),
+            None => repository.inner.queue.push(then),
+        }
     }
 
     /// Ends the upload with this refusal; what came so far is kept where a hash was announced.
@@ -302,7 +307,7 @@ impl Receiving {
     }
 }
 
-fn proposal(wanted: Wanted, mut placed: Placed, answer: Answer<UploadReply>) -> Work {
+fn proposal(wanted: Wanted, placed: Placed, answer: Answer<UploadReply>) -> Work {
     let Wanted { actor, name, size_bytes, taken_at, again, imported, .. } = wanted;
     let probe = &placed.probe;
     let image = NewImage {
@@ -319,7 +324,6 @@ fn proposal(wanted: Wanted, mut placed: Placed, answer: Answer<UploadReply>) -> 
     };
     Work::Propose {
         by: actor.person,
-        content: placed.content.take().map(|content| (placed.hash, content)),
         make: Box::new(move |_| Ok(Change::Store(image))),
         then: Box::new(move |outcome| match outcome {
             Ok(committed) => {

@@ -7,7 +7,8 @@
 //! in it is needed. After any end the next start reads what is left, keeps what the catalog refers to,
 //! and goes on settling.
 //!
-//! Called by the repository, which appends and removes from one thread. Rejected: segments as the
+//! Called by the repository, which appends from one thread and never removes a content that is being
+//! appended (see `pins`). Rejected: segments as the
 //! contents' home (they would need compaction for ever), and removing nothing but whole journals (one
 //! content that cannot be placed would hold up all of them).
 //!
