@@ -113,7 +113,7 @@ fn settings(device: &Device, all: &[Device; 2]) -> String {
     let (port, page) = (device.port, device.page);
     format!(
         r#"<configuration version="36">
-<folder id="f" path="{folder}" fsWatcherEnabled="true" fsWatcherDelayS="0.01">{devices}</folder>
+<folder id="f" path="{folder}" fsWatcherEnabled="true" fsWatcherDelayS="1">{devices}</folder>
 {addresses}
 <gui enabled="true"><address>127.0.0.1:{page}</address></gui>
 <options><listenAddress>tcp://127.0.0.1:{port}</listenAddress>
