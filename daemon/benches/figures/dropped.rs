@@ -10,6 +10,7 @@ use imgrepo_proto::control::reply::Outcome;
 use imgrepo_proto::control::watch::{FolderState, FolderStatus, WatchRequest};
 use imgrepo_proto::control::{Reply, Request};
 use imgrepo_proto::session::event::EventKind;
+use jiff::Timestamp;
 
 use crate::control;
 use crate::picture::Picture;
@@ -104,10 +105,11 @@ fn at_once(work: &Path, many: u64, report: &mut Report) -> anyhow::Result<()> {
     }
     let server = Daemon::serve(&work.join("home")).map_err(|what| anyhow!(what))?;
     let home = work.join("ana");
+    let begun = Timestamp::now();
     let ana = watching(&home, &server.url(), &folder)?;
     let started = Instant::now();
     std::fs::rename(&outside, folder.join("moved in"))?;
-    until_stored(&home, many)?;
+    until_stored(&home, many, begun)?;
     let took = started.elapsed().as_secs_f64();
     report.add("files moved in at once", many as f64, "files", "");
     report.add("  until all are in the repository", took, "s", "");
@@ -120,9 +122,9 @@ fn at_once(work: &Path, many: u64, report: &mut Report) -> anyhow::Result<()> {
     if !code.success() {
         bail!("the daemon ended with {code}");
     }
-    let started = Instant::now();
+    let (started, begun) = (Instant::now(), Timestamp::now());
     let ana = watching(&home, &server.url(), &folder)?;
-    let scanned = until_stored(&home, many)?;
+    let scanned = until_stored(&home, many, begun)?;
     report.add("start with all known: first scan", started.elapsed().as_secs_f64(), "s", "<= 5");
     let io = std::fs::read_to_string(format!("/proc/{}/io", ana.pid()))?;
     let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap_or("0");
@@ -134,18 +136,22 @@ fn at_once(work: &Path, many: u64, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until a whole scan is done and so many files of the only folder have their receipt.
-fn until_stored(home: &Path, many: u64) -> anyhow::Result<FolderStatus> {
+/// Waits until a whole scan is done since then and so many files of the only folder have their receipt.
+fn until_stored(home: &Path, many: u64, since: Timestamp) -> anyhow::Result<FolderStatus> {
     let mut client = control(home)?;
     let until = Instant::now() + PATIENCE;
     loop {
         let Outcome::Folders(folders) = client.call(&Request::Watch(WatchRequest::Ls))? else {
             bail!("no folders were told");
         };
-        let folder = folders.into_iter().next().context("it watches nothing")?;
-        let counts = folder.counts;
-        let is_done = folder.scanned_at.is_some() && folder.state == FolderState::Watching;
-        if is_done && counts.stored + counts.duplicate == many {
+        // There is none before the session tells whose it is.
+        let folder = folders.into_iter().next();
+        let counts = folder.as_ref().map(|folder| folder.counts).unwrap_or_default();
+        if let Some(folder) = folder
+            && folder.scanned_at.is_some_and(|at| at >= since)
+            && folder.state == FolderState::Watching
+            && counts.stored + counts.duplicate == many
+        {
             return Ok(folder);
         }
         if Instant::now() > until || counts.faults() > 0 {
