@@ -36,6 +36,8 @@ pub(super) struct Machine {
     taken: u64,
     /// What it had before all this: nothing of it passes here.
     begun: u64,
+    /// Where what was asked for ends, unless it is all.
+    asked_to: Option<u64>,
     hasher: blake3::Hasher,
     backoff: Backoff,
     action: Action,
@@ -49,6 +51,7 @@ impl Machine {
             pinned: None,
             taken: offset,
             begun: offset,
+            asked_to: None,
             hasher: blake3::Hasher::new(),
             backoff: Backoff::default(),
             action: Action::Ask(offset),
@@ -59,8 +62,9 @@ impl Machine {
         self.action.clone()
     }
 
-    /// It was asked.
-    pub(super) fn asked(&mut self) {
+    /// It was asked: for so many bytes, or for all.
+    pub(super) fn asked(&mut self, length: Option<u64>) {
+        self.asked_to = length.map(|length| self.taken.saturating_add(length));
         self.action = Action::Listen;
     }
 
@@ -119,7 +123,7 @@ impl Machine {
         self.taken
     }
 
-    /// The server says that this was all.
+    /// The server says that this was all that was asked for.
     pub(super) fn done(&mut self, hash: Option<BlobHash>) {
         let Some(pinned) = &self.pinned else {
             self.fail(
@@ -128,6 +132,10 @@ impl Machine {
             );
             return;
         };
+        if self.taken < pinned.size && self.asked_to == Some(self.taken) {
+            self.action = Action::Ask(self.taken);
+            return;
+        }
         if self.taken != pinned.size {
             let message = format!("{} bytes came, {} were announced", self.taken, pinned.size);
             self.fail(ErrorCode::WrongSize, &message);
@@ -188,12 +196,12 @@ mod tests {
     fn a_content_goes_on_after_a_cut_and_is_checked_as_a_whole() {
         let content = b"0123456789";
         let mut machine = Machine::new(None, 0);
-        machine.asked();
+        machine.asked(None);
         assert!(machine.size(&info(content)));
         assert!(machine.data(0, &content[..4]));
         machine.cut();
         assert_eq!(machine.action(), Action::Ask(4));
-        machine.asked();
+        machine.asked(None);
         assert!(!machine.size(&info(content)), "told once");
         assert!(machine.data(4, &content[4..]));
         let mut other = machine.clone();
@@ -208,7 +216,7 @@ mod tests {
         let content = b"0123456789";
         let outcome = |known| {
             let mut machine = Machine::new(known, 0);
-            machine.asked();
+            machine.asked(None);
             machine.size(&info(content));
             machine.data(0, content);
             machine.done(info(content).hash);
@@ -224,7 +232,7 @@ mod tests {
         let begun = |known| {
             let mut machine = Machine::new(known, 4);
             assert_eq!(machine.action(), Action::Ask(4));
-            machine.asked();
+            machine.asked(None);
             machine
         };
         let mut machine = begun(info(content).hash);
@@ -232,7 +240,7 @@ mod tests {
         assert!(machine.data(4, &content[4..8]));
         machine.cut();
         assert_eq!(machine.action(), Action::Ask(8));
-        machine.asked();
+        machine.asked(None);
         assert!(!machine.size(&info(content)));
         assert!(machine.data(8, &content[8..]));
         machine.done(info(content).hash);
@@ -253,6 +261,24 @@ mod tests {
         whole.size(&info(content));
         whole.done(info(content).hash);
         assert_eq!(whole.action(), Action::End(Ok(())));
+    }
+
+    #[test]
+    fn portions_make_a_whole() {
+        let content = b"0123456789";
+        let mut machine = Machine::new(info(content).hash, 0);
+        for (from, to) in [(0, 4), (4, 8), (8, 10)] {
+            assert_eq!(machine.action(), Action::Ask(from as u64));
+            machine.asked(Some(4));
+            assert_eq!(machine.size(&info(content)), from == 0);
+            assert!(machine.data(from as u64, &content[from..to]));
+            let mut short = machine.clone();
+            short.asked(Some(1));
+            short.done(info(content).hash);
+            assert_eq!(code(&short).is_some(), to < 10, "less came than was asked for");
+            machine.done(info(content).hash);
+        }
+        assert_eq!(machine.action(), Action::End(Ok(())));
     }
 
     #[test]

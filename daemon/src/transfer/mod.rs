@@ -124,8 +124,8 @@ impl Transfers {
         // Its name comes with its size.
         let named = target.name.as_ref().map(ToString::to_string).unwrap_or_default();
         let listed = self.active.begin(named, Direction::Down, progress.subscribe(), None);
-        let sink = Paced { sink, gate: &self.gates.down, progress, listed };
-        download::download(&self.session, target, offset, sink).await
+        let sink = Told { sink, progress, listed };
+        download::download(&self.session, &self.gates.down, target, offset, sink).await
     }
 
     /// How many are under way.
@@ -163,15 +163,14 @@ impl Transfers {
     }
 }
 
-/// A sink that takes bytes no faster than all downloads together may come, and tells how far it is.
-struct Paced<'a, S> {
+/// A sink that tells how far it is.
+struct Told<S> {
     sink: S,
-    gate: &'a Gate,
     progress: watch::Sender<Progress>,
     listed: Listed,
 }
 
-impl<S: AsyncSink> AsyncSink for Paced<'_, S> {
+impl<S: AsyncSink> AsyncSink for Told<S> {
     async fn size(&mut self, size: Size) -> Result<(), Refusal> {
         let total = size.info.size;
         self.listed.rename(&size.info.name);
@@ -181,7 +180,6 @@ impl<S: AsyncSink> AsyncSink for Paced<'_, S> {
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), Refusal> {
         let len = bytes.len();
-        self.gate.pass(len).await;
         self.sink.write(bytes).await?;
         self.progress.send_modify(|now| now.done += len as u64);
         Ok(())

@@ -85,8 +85,8 @@ impl Gate {
     }
 
     /// Waits until so many bytes may pass. Cancel-safe: until then none are counted.
-    pub(super) async fn pass(&self, bytes: usize) {
-        if self.rate().is_none() {
+    pub(super) async fn pass(&self, bytes: u64) {
+        if bytes == 0 || self.rate().is_none() {
             return;
         }
         let mut rate = self.rate.subscribe();
@@ -96,7 +96,7 @@ impl Gate {
             let now = self.since.elapsed();
             let passed = {
                 let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-                bucket.pass(bytes as u64, now)
+                bucket.pass(bytes, now)
             };
             let Err(wait) = passed else { return };
             // Either only wakes.
@@ -159,6 +159,6 @@ mod tests {
         gate.set(None);
         waiting.await.unwrap();
         assert!(before.elapsed() < LOOK_AGAIN);
-        gate.pass(usize::MAX).await;
+        gate.pass(u64::MAX).await;
     }
 }

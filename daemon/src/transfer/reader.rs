@@ -21,7 +21,8 @@ type Stretch = Result<Vec<BytesMut>, Refusal>;
 /// Reads ahead of what is sent, one stretch at a time.
 pub(super) struct Reader {
     source: Source,
-    piece_bytes: usize,
+    /// The most bytes of the pieces that are read from now on.
+    pub(super) piece_bytes: usize,
     /// Where the first piece begins.
     at: u64,
     pieces: VecDeque<BytesMut>,

@@ -191,6 +191,8 @@ impl<'a> Sending<'a> {
         reader: &mut Reader,
         next: u64,
     ) -> Result<Moved, Refusal> {
+        // The rate may be another by now.
+        reader.piece_bytes = self.piece_bytes(call);
         // The piece is read before room is taken for it: room that is taken has to be used.
         let len = tokio::select! {
             biased;
@@ -203,7 +205,7 @@ impl<'a> Sending<'a> {
             biased;
             step = call.next() => return Ok(Moved::Said(Box::new(step))),
             // What has not passed is not counted.
-            () = self.transfers.gates.up.pass(len) => {}
+            () = self.transfers.gates.up.pass(len as u64) => {}
         }
         tokio::select! {
             biased;
@@ -243,6 +245,8 @@ impl<'a> Sending<'a> {
             return Err(CallError::Refused(too_large(size, V1_MAX_IMAGE_BYTES)));
         }
         let user = peer.old_user().unwrap_or_default().to_owned();
+        // Before its turn: at a low rate others would wait as long for a mere list.
+        self.transfers.gates.up.pass(size).await;
         // One content at a time is in memory: it is read when it is this upload's turn.
         let turn = peer.turn().await.unwrap_or(Err(CallError::Cut))?;
         let (turn, before) = turn.list().await?;
@@ -257,7 +261,6 @@ impl<'a> Sending<'a> {
         let mut pieces = self.source.pieces(0, whole, whole).await.map_err(CallError::Refused)?;
         let Some(mut content) = pieces.pop() else { return Err(CallError::Cut) };
         let content = content.split_off(HEADER_BYTES).freeze();
-        self.transfers.gates.up.pass(whole).await;
         turn.upload(&self.meta.name, content).await?;
         // The server's word is enough; its list only tells the number, and may do so later.
         let after = match peer.turn().await.unwrap_or(Err(CallError::Cut)) {

@@ -8,6 +8,7 @@ mod keeping;
 mod old_server;
 mod scripted;
 mod silence;
+mod slow;
 mod transfers;
 mod whole;
 

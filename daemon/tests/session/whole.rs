@@ -25,15 +25,19 @@ pub(crate) struct Served {
 }
 
 pub(crate) async fn serve() -> Served {
+    serve_with(server::Settings::default()).await
+}
+
+pub(crate) async fn serve_with(settings: server::Settings) -> Served {
     let data = tempfile::tempdir().unwrap();
     let owner = PersonName::parse("olga").unwrap();
-    let mut settings = repository::Settings::new(data.path().join("data"), owner);
-    settings.reserve_bytes = 0;
-    let open = move || Repository::open(settings).unwrap();
+    let mut kept = repository::Settings::new(data.path().join("data"), owner);
+    kept.reserve_bytes = 0;
+    let open = move || Repository::open(kept).unwrap();
     let repository = tokio::task::spawn_blocking(open).await.unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = server::Settings { listen, ..server::Settings::default() };
-    let server = Server::start(settings, repository.clone()).await.unwrap();
+    let listening = server::Settings { listen, ..settings };
+    let server = Server::start(listening, repository.clone()).await.unwrap();
     Served { repository, server, _data: data }
 }
 

@@ -207,12 +207,11 @@ impl Peer {
         }
     }
 
-    /// Asks for a content from an offset on.
-    pub async fn download(&self, target: Target, offset: u64) -> DownloadCall {
+    /// Asks for a content from an offset on: for so many bytes, or for all, as an old server sends it
+    /// in any case.
+    pub async fn download(&self, target: Target, offset: u64, length: Option<u64>) -> DownloadCall {
         match &self.dialog {
-            Dialog::V2(v2) => {
-                DownloadCall::begin(v2, Download { target, offset, length: None }).await
-            }
+            Dialog::V2(v2) => DownloadCall::begin(v2, Download { target, offset, length }).await,
             Dialog::V1(v1) => DownloadCall::begin_old(v1, &target, offset).await,
         }
     }
