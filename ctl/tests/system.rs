@@ -62,6 +62,25 @@ fn what_one_uploads_the_other_sees_lists_and_downloads() {
 }
 
 #[test]
+fn what_is_no_image_is_told_before_it_is_queued() {
+    let house = House::of_two();
+    fs::create_dir(house.path("album")).unwrap();
+    house.picture("album/a.pnm", 1, 300);
+    fs::write(house.path("album/notes.txt"), "words").unwrap();
+    let (code, document) = house.json("ana", &["upload", "--queue", "album"]);
+    let results = document["results"].as_array().unwrap();
+    let statuses: Vec<_> = results.iter().map(|result| &result["status"]).collect();
+    assert_eq!((code, statuses), (0, vec![&json!("queued"), &json!("skipped")]));
+    let (code, document) = house.json("ana", &["upload", "--queue", "album/notes.txt"]);
+    let result = &document["results"][0];
+    assert_eq!(
+        (code, &result["status"], &result["error"]["code"]),
+        (1, &json!("failed"), &json!("not_an_image"))
+    );
+    assert_eq!(house.run("ana", &["wait"]).0, 0);
+}
+
+#[test]
 fn what_is_safely_stored_is_told_by_its_content() {
     let house = House::of_two();
     fs::create_dir(house.path("album")).unwrap();

@@ -45,6 +45,7 @@ mod room;
 mod staging;
 
 pub use content::Content;
+pub(crate) use faults::not_an_image;
 pub use open::OpenError;
 pub use people::{Action, Actor, Role, authorize};
 pub use receiving::Receiving;

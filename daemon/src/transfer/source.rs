@@ -18,6 +18,8 @@ use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 use rustix::fs::Mode;
 use tokio::sync::watch;
 
+use crate::repository::not_an_image;
+use crate::repository::picture::{DECIDING_BYTES, Guess, kind_of};
 use crate::state::Stamp;
 
 use super::opening::{NotOpened, READ};
@@ -99,6 +101,14 @@ impl Source {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether its first bytes are an image's. Blocks.
+    pub(super) fn check_is_image(&self) -> Result<(), Refusal> {
+        let mut first = [0; DECIDING_BYTES];
+        let len = first.len().min(usize::try_from(self.size()).unwrap_or(usize::MAX));
+        self.read_exact(&mut first[..len], 0)?;
+        check_is_image(&first[..len], len as u64 == self.size())
     }
 
     /// What it is called in messages.
@@ -215,6 +225,15 @@ struct Abandoned(Arc<AtomicBool>);
 impl Drop for Abandoned {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether these first bytes, or all that there are, can be an image's.
+pub(super) fn check_is_image(first: &[u8], is_all: bool) -> Result<(), Refusal> {
+    match kind_of(first) {
+        Guess::Image(_) => Ok(()),
+        Guess::NeedMore if !is_all => Ok(()),
+        Guess::NeedMore | Guess::NotAnImage => Err(not_an_image()),
     }
 }
 

@@ -42,8 +42,8 @@ async fn a_file_by_hand_is_taken_as_it_is_and_never_through_a_new_link() {
     let gone = client.enqueue("gone.png", &picture(2, 1000)).await;
     let linked = client.enqueue("linked.png", &picture(3, 1000)).await;
     let folder = client.enqueue("folder.png", &picture(4, 1000)).await;
-    let text = client.enqueue("text.png", b"words").await;
-    let empty = client.enqueue("empty.png", b"").await;
+    let text = client.enqueue("text.png", &picture(10, 1000)).await;
+    let empty = client.enqueue("empty.png", &picture(11, 1000)).await;
     client.file("target.png", &picture(6, 1000));
     let path = |name: &str| client.home.join(name);
     symlink(path("target.png"), path("link.png")).unwrap();
@@ -53,6 +53,8 @@ async fn a_file_by_hand_is_taken_as_it_is_and_never_through_a_new_link() {
     assert_eq!(refused.unwrap_err().code, ErrorCode::FileError);
 
     client.file("changed.png", &picture(5, 5000));
+    client.file("text.png", b"words");
+    client.file("empty.png", b"");
     std::fs::remove_file(path("gone.png")).unwrap();
     std::fs::remove_file(path("linked.png")).unwrap();
     symlink(path("target.png"), path("linked.png")).unwrap();
@@ -72,6 +74,33 @@ async fn a_file_by_hand_is_taken_as_it_is_and_never_through_a_new_link() {
     assert_eq!(client.upload(empty).await.state, Refused);
     assert_eq!(client.upload(followed).await.state, Stored);
     assert_eq!(served.names().await, ["changed.png", "link.png"]);
+    client.stop().await;
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_image_is_not_queued_by_hand() {
+    let home = tempfile::tempdir().unwrap();
+    let served = Served::start().await;
+    let client = Client::start(home.path()).await;
+    client.meet(served.address()).await;
+    for content in [&b""[..], b"P6", b"words", &[0; 100_000]] {
+        let path = client.file("text.png", content);
+        let refused = client.queue.enqueue(path, "text.png".to_owned(), false).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::NotAnImage, "{refused}");
+        let mut spooling = client.queue.begin_spooling().await.unwrap();
+        let mut written = Ok(());
+        for byte in content.iter().take(100) {
+            written = written.and_then(|()| spooling.write(&[*byte]));
+        }
+        let refused = match written {
+            Ok(()) => client.queue.enqueue_spooled(spooling, "text.png".to_owned(), false).await,
+            Err(refused) => Err(refused),
+        };
+        assert_eq!(refused.unwrap_err().code, ErrorCode::NotAnImage);
+    }
+    assert_eq!(client.queue.page(true, None, 9).await.unwrap(), []);
+    assert_eq!(std::fs::read_dir(home.path().join("queue")).unwrap().count(), 0);
     client.stop().await;
     served.stop().await;
 }

@@ -42,7 +42,7 @@ async fn a_full_disk_at_the_state_refuses_and_goes_on_with_room() {
     };
     assert_eq!(refused.code, ErrorCode::StorageFull, "{refused}");
     let mut spooling = client.queue.begin_spooling().await.unwrap();
-    let refused = spooling.write(&vec![0; 3_000_000]).unwrap_err();
+    let refused = spooling.write(&picture(0, 3_000_000)).unwrap_err();
     assert_eq!(refused.code, ErrorCode::StorageFull, "{refused}");
     drop(spooling);
     client.connect(served.address());

@@ -147,8 +147,8 @@ impl Queue {
     /// Queues a file, durably; `path` is absolute and the name was checked.
     ///
     /// # Errors
-    /// `file_error` where it cannot be read; `not_connected` where nobody knows yet for which
-    /// repository; the state's.
+    /// `file_error` where it cannot be read; `not_an_image` where its first bytes say so;
+    /// `not_connected` where nobody knows yet for which repository; the state's.
     pub async fn enqueue(
         &self,
         path: PathBuf,
@@ -163,6 +163,7 @@ impl Queue {
                 Refusal::new(ErrorCode::FileError, message)
             })?;
             let source = Source::open_itself(&real).map_err(NotOpened::refusal)?;
+            source.check_is_image()?;
             Ok((real, source.stamp()))
         };
         let (path, stamp) = blocking(look).await?;
@@ -192,7 +193,7 @@ impl Queue {
         unless_deleted: bool,
     ) -> Result<UploadId, Refusal> {
         let finish = move || {
-            let finished = spooling.finish().map_err(|error| cannot_spool(&error))?;
+            let finished = spooling.finish()?;
             Ok((spooling, finished))
         };
         let (spooling, (number, stamp)) = blocking(finish).await?;

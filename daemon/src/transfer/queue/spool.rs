@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use imgrepo_proto::{ErrorCode, Refusal};
 
+use crate::repository::picture::DECIDING_BYTES;
 use crate::session::random;
 use crate::state::Stamp;
+use crate::transfer::source::check_is_image;
 
 use super::cannot_spool;
 
@@ -31,6 +33,8 @@ pub struct Spooling {
     spool: Spool,
     number: u64,
     file: File,
+    /// Its first bytes, which tell whether it is an image.
+    first: Vec<u8>,
     is_kept: bool,
 }
 
@@ -59,7 +63,10 @@ impl Spool {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         self.fresh(|fresh| fresh.insert(number));
         match options.open(self.path(number)) {
-            Ok(file) => Ok(Spooling { spool: self.clone(), number, file, is_kept: false }),
+            Ok(file) => {
+                let (spool, first) = (self.clone(), Vec::new());
+                Ok(Spooling { spool, number, file, first, is_kept: false })
+            }
             Err(error) => {
                 self.fresh(|fresh| fresh.remove(&number));
                 Err(error)
@@ -105,16 +112,25 @@ impl Spooling {
     /// Adds to it. Blocks.
     ///
     /// # Errors
-    /// `storage_full`, or `file_error`.
+    /// `not_an_image` as soon as its first bytes say so; `storage_full`, or `file_error`.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let room = DECIDING_BYTES - self.first.len();
+        if room > 0 {
+            self.first.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            check_is_image(&self.first, false)?;
+        }
         self.file.write_all(bytes).map_err(|error| cannot_spool(&error))
     }
 
-    /// Waits until it is on disk, name and all. Blocks.
-    pub(super) fn finish(&self) -> io::Result<(u64, Stamp)> {
-        self.file.sync_all()?;
-        sync_directory(&self.spool.0.directory)?;
-        Ok((self.number, Stamp::of(&self.file.metadata()?)))
+    /// It is whole: waits until it is on disk, name and all. Blocks.
+    pub(super) fn finish(&self) -> Result<(u64, Stamp), Refusal> {
+        check_is_image(&self.first, true)?;
+        let sync = || {
+            self.file.sync_all()?;
+            sync_directory(&self.spool.0.directory)?;
+            Ok((self.number, Stamp::of(&self.file.metadata()?)))
+        };
+        sync().map_err(|error| cannot_spool(&error))
     }
 
     /// It has its row.
@@ -150,9 +166,10 @@ mod tests {
         let directory = home.path().join("queue");
         let spool = Spool::open(directory.clone()).unwrap();
         let mut kept = spool.begin().unwrap();
-        kept.write(b"abc").unwrap();
+        kept.write(b"P6\n1 1\n2").unwrap();
+        kept.write(b"55\nabc").unwrap();
         let (number, stamp) = kept.finish().unwrap();
-        assert_eq!(stamp.size, 3);
+        assert_eq!(stamp.size, 14);
         kept.keep();
         drop(spool.begin().unwrap());
         let _fresh = spool.begin().unwrap();
@@ -160,7 +177,7 @@ mod tests {
         fs::write(directory.join("notes"), "somebody's").unwrap();
         spool.sweep(&HashSet::from([number])).unwrap();
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 3);
-        assert_eq!(fs::read(spool.path(number)).unwrap(), b"abc");
+        assert_eq!(fs::read(spool.path(number)).unwrap(), b"P6\n1 1\n255\nabc");
         spool.remove(number);
         spool.remove(number);
         assert!(!spool.path(number).exists());
