@@ -90,7 +90,7 @@ pub(super) struct Machine {
     mistaken: bool,
     /// A server that has no time now is the end: whoever asked tries again.
     once: bool,
-    /// A session was cut when it had been sent whole, to a server that did not have it before.
+    /// A session ended when it had been sent whole, to a server that did not have it before.
     maybe_stored: bool,
 }
 
@@ -109,9 +109,16 @@ impl Machine {
         }
     }
 
-    /// As [`Machine::new`], of one that somebody tries again who knows what else waits.
-    pub(super) fn once(size: u64) -> Self {
-        Machine { once: true, ..Machine::new(size) }
+    /// As [`Machine::new`], of one that somebody tries again who knows what else waits, and what an
+    /// earlier one came to: whether it [may be stored](Machine::may_be_stored).
+    pub(super) fn once(size: u64, maybe_stored: bool) -> Self {
+        Machine { once: true, maybe_stored, ..Machine::new(size) }
+    }
+
+    /// Whether a server that did not have it was sent all of it: should nobody hear its answer, it may
+    /// have it all the same.
+    pub(super) fn may_be_stored(&self) -> bool {
+        self.maybe_stored || matches!(self.state, State::Sending { next } if next == self.size)
     }
 
     /// Bytes that the server has.
@@ -182,11 +189,10 @@ impl Machine {
             (State::Waiting { .. } | State::Sending { .. }, Input::Refused(refusal)) => {
                 self.refused(refusal, random)
             }
-            (State::Sending { next }, Input::Cut) => {
-                self.maybe_stored |= *next == self.size;
+            (State::Waiting { .. } | State::Sending { .. }, Input::Cut) => {
+                self.maybe_stored = self.may_be_stored();
                 State::Connecting
             }
-            (State::Waiting { .. }, Input::Cut) => State::Connecting,
             (State::Checking, Input::Checked(Ok(()))) => State::Connecting,
             (State::Checking, Input::Checked(Err(refusal))) => failed(refusal),
             (State::Resting(_), Input::Rested) => State::Connecting,

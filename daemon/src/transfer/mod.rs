@@ -18,6 +18,7 @@ mod source;
 mod upload;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use imgrepo_proto::control::queue::{Direction, Rates, TransferStatus, UploadId};
@@ -64,6 +65,8 @@ struct Bound {
     /// The session that it is for: it is given to no other, unless that is of the same person in
     /// the same repository of an old server.
     peer: Peer,
+    /// Whether an earlier attempt may have stored it, unheard; set when this one may have.
+    maybe_stored: Arc<AtomicBool>,
 }
 
 impl Transfers {
@@ -102,8 +105,9 @@ impl Transfers {
         upload: Bound,
         progress: watch::Sender<Progress>,
     ) -> Result<UploadReply, Refusal> {
-        let Bound { source, meta, hash, peer } = upload;
-        upload::Sending::new(self, source, meta, hash, progress, Some(peer)).run().await
+        let Bound { source, meta, hash, peer, maybe_stored } = upload;
+        let bound = Some((peer, maybe_stored));
+        upload::Sending::new(self, source, meta, hash, progress, bound).run().await
     }
 
     /// Fetches a content from this offset on, through cuts of the session, and checks the whole of it

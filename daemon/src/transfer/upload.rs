@@ -4,6 +4,9 @@
 //! whole, in one message, and cannot say what it has: there a list is looked at before it is sent
 //! again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use imgrepo_proto::control::reply::{Phase, Progress};
 use imgrepo_proto::limits::{V1_MAX_IMAGE_BYTES, V1_MESSAGE_BYTES};
 use imgrepo_proto::session::command;
@@ -39,8 +42,8 @@ pub(super) struct Sending<'a> {
     meta: UploadMeta,
     hash: BlobHash,
     progress: watch::Sender<Progress>,
-    /// The only session that it is for.
-    bound: Option<Peer>,
+    /// The only session that it is for, and whether it may be stored, unheard.
+    bound: Option<(Peer, Arc<AtomicBool>)>,
     /// At an old server: how many images of our name it had before the first attempt.
     old: Option<usize>,
     /// How often a session to an old server ended while it was sent.
@@ -55,7 +58,7 @@ impl<'a> Sending<'a> {
         meta: UploadMeta,
         hash: BlobHash,
         progress: watch::Sender<Progress>,
-        bound: Option<Peer>,
+        bound: Option<(Peer, Arc<AtomicBool>)>,
     ) -> Self {
         Sending { transfers, source, meta, hash, progress, bound, old: None, old_cuts: 0 }
     }
@@ -71,7 +74,8 @@ impl<'a> Sending<'a> {
     /// The server to offer it to.
     async fn server(&self) -> Result<Peer, Refusal> {
         let session = &self.transfers.session;
-        match &self.bound {
+        let bound = self.bound.as_ref().map(|(peer, _)| peer);
+        match bound {
             None => session.peer_unbounded().await,
             Some(bound) if !bound.is_over() => Ok(bound.clone()),
             Some(bound) if bound.dialect() == Dialect::V2 => Err(cut()),
@@ -86,7 +90,9 @@ impl<'a> Sending<'a> {
     async fn offer(mut self) -> Result<UploadReply, Refusal> {
         let mut machine = match &self.bound {
             None => Machine::new(self.source.size()),
-            Some(_) => Machine::once(self.source.size()),
+            Some((_, maybe_stored)) => {
+                Machine::once(self.source.size(), maybe_stored.load(Ordering::Relaxed))
+            }
         };
         let mut peer: Option<Peer> = None;
         loop {
@@ -161,6 +167,10 @@ impl<'a> Sending<'a> {
         machine.handle(Input::Offered, random());
         let mut reader = Reader::new(self.source.clone(), self.piece_bytes(&call));
         loop {
+            if let Some((_, maybe_stored)) = &self.bound {
+                // Now, as this upload may be dropped at any time.
+                maybe_stored.store(machine.may_be_stored(), Ordering::Relaxed);
+            }
             let step = match machine.action() {
                 Action::Send(next) => match self.send(&call, &mut reader, next).await? {
                     Moved::Sent(end) => {

@@ -1,6 +1,6 @@
 //! Servers that say exactly what a test wants: no room, no, and another version.
 
-use imgrepo_proto::control::queue::UploadState::{Refused, Sending, Stored, Waiting};
+use imgrepo_proto::control::queue::UploadState::{Duplicate, Refused, Sending, Stored, Waiting};
 use imgrepo_proto::session::command::{Command, Request, Upload};
 use imgrepo_proto::session::reply::{ServerMessage, UploadReply, encode_success};
 use imgrepo_proto::session::v1;
@@ -95,6 +95,37 @@ async fn a_server_without_room_is_asked_again_and_a_cut_costs_no_pause() {
     store(&conn, request.id, 7);
     let stored = client.until(id, Stored).await;
     assert_eq!((stored.image, stored.attempts, stored.error), (Some(ImageId(7)), 3, None));
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_stored_in_a_cut_is_no_duplicate() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start().await;
+    let client = met(home.path(), &server).await;
+    // Whether the server was ready for it before the cut, and was sent all of it.
+    for (seed, is_ready, end) in [(1, true, Stored), (2, false, Duplicate)] {
+        let content = picture(seed, 100);
+        let id = client.enqueue("a", &content).await;
+        let mut conn = connected(&client, &server).await;
+        let request = bounded(conn.request_skipping_content()).await;
+        let mut held = Vec::new();
+        bounded(conn.content(request.id, &mut held)).await;
+        assert!(held == content);
+        if is_ready {
+            conn.say(ServerMessage::Ready { id: request.id, offset: 0 }.encode());
+            conn.drained().await;
+        }
+        drop(conn);
+        client.until(id, Waiting).await;
+        let mut conn = server.accept_v2().await;
+        conn.greet(Seq(0)).await;
+        let request = bounded(conn.request_skipping_content()).await;
+        let image = ImageRecord::bare(ImageId(7), "a", "ana");
+        conn.say(encode_success(request.id, &UploadReply { image, duplicate: true }));
+        client.until(id, end).await;
+        client.session.disconnect().await;
+    }
     client.stop().await;
 }
 

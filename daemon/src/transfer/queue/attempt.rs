@@ -62,6 +62,9 @@ impl Attempt {
         let end = verdict(outcome, &about, Timestamp::now(), random());
         self.write_down(&end).await;
         self.tell(&end).await;
+        if !matches!(end, End::Waiting(..) | End::Queued) {
+            self.shared.unheard.forget(self.turn.id);
+        }
         let again = matches!(end, End::Waiting(_, None) | End::Queued);
         let retry_at = match end {
             End::Waiting(_, at) => at,
@@ -107,7 +110,8 @@ impl Attempt {
         };
         let meta = UploadMeta { name: turn.name.clone(), unless_deleted: turn.unless_deleted };
         let stamp = source.stamp();
-        let bound = Bound { source, meta, hash, peer: peer.clone() };
+        let maybe_stored = shared.unheard.of(turn.id, hash);
+        let bound = Bound { source, meta, hash, peer: peer.clone(), maybe_stored };
         let (noted, stored) = tokio::join!(
             shared.state.hashed(turn.id, hash, Timestamp::now()),
             shared.transfers.upload_bound(bound, progress),

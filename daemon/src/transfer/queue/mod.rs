@@ -11,6 +11,7 @@ mod histories;
 mod runner;
 mod schedule;
 mod spool;
+mod unheard;
 mod verdict;
 mod whose;
 
@@ -34,6 +35,7 @@ use super::{NotOpened, Source, Transfers};
 pub use spool::Spooling;
 
 use spool::Spool;
+use unheard::Unheard;
 
 /// Files to settle again that may wait for the watcher; it finds more by itself, in the state.
 const UNSETTLED: usize = 1024;
@@ -68,6 +70,7 @@ struct Shared {
     told: watch::Sender<Told>,
     membership: watch::Sender<Option<MembershipId>>,
     receipts: watch::Sender<u64>,
+    unheard: Unheard,
     /// Rows came, or are not as they were.
     wake: Notify,
     unsettle: mpsc::Sender<(FolderId, PathBuf)>,
@@ -102,6 +105,7 @@ impl Queue {
             told: watch::Sender::new(told),
             membership: watch::Sender::new(membership),
             receipts: watch::Sender::new(0),
+            unheard: Unheard::default(),
             wake: Notify::new(),
             unsettle,
             unsettled: Mutex::new(Some(unsettled)),
