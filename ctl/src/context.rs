@@ -38,13 +38,14 @@ impl Context {
 
     /// A new connection to the daemon; where there is none, the hint starts it.
     pub(crate) fn open(&self) -> Result<Client, Refusal> {
-        Client::connect(&self.endpoint, program()).map_err(start::hinted)
+        let start = start::command(|name| std::env::var_os(name));
+        Client::connect_or_start(&self.endpoint, program(), start)
     }
 
     /// Asks one thing over a connection of its own.
     pub(crate) fn ask(&self, act: &str, request: &Request) -> Result<Outcome, Failure> {
         let outcome = self.open().and_then(|mut daemon| daemon.call(request));
-        outcome.map_err(|refusal| Failure::new(act, start::hinted(refusal)))
+        outcome.map_err(|refusal| Failure::new(act, refusal))
     }
 
     /// Asks one thing that has items before its end; an item that cannot be taken ends it.
@@ -54,7 +55,7 @@ impl Context {
         request: &Request,
         item: &mut dyn FnMut(Reply) -> Result<(), Failure>,
     ) -> Result<Outcome, Failure> {
-        let wrap = |refusal| Failure::new(act, start::hinted(refusal));
+        let wrap = |refusal| Failure::new(act, refusal);
         let mut daemon = self.open().map_err(wrap)?;
         let mut failed = None;
         let outcome = daemon.call_with(request, &mut |reply| {

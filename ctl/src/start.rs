@@ -4,21 +4,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use imgrepo_proto::{ErrorCode, Refusal};
-
-/// The refusal of a daemon that does not run, with the one command that starts this one.
-pub(crate) fn hinted(refusal: Refusal) -> Refusal {
-    match refusal.code {
-        ErrorCode::NotRunning => {
-            let command = command(|name| std::env::var_os(name));
-            refusal.hint(format!("start it: {command}"))
-        }
-        _ => refusal,
-    }
-}
-
-/// That command.
-fn command(var: impl Fn(&str) -> Option<OsString>) -> &'static str {
+/// The one command that starts this one.
+pub(crate) fn command(var: impl Fn(&str) -> Option<OsString>) -> &'static str {
     let path = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let unit = unit(path).and_then(|unit| std::fs::read(unit).ok());
     let is_of_this_home = |unit: Vec<u8>| {

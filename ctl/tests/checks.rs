@@ -12,7 +12,7 @@ use imgrepo_proto::control::finding::{Finding, FindingState};
 use imgrepo_proto::control::{Outcome, Request};
 use imgrepo_proto::session::reply::{HaveReply, ListReply};
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, Refusal};
-use stub::{Stub, done, image, imgctl, refused, transcript, transcripts};
+use stub::{Say, Stub, done, image, imgctl, refused, transcript, transcripts};
 
 #[test]
 fn verifying() {
@@ -142,5 +142,24 @@ fn where_a_unit_is_installed_it_starts_the_daemon() {
     fs::write(folder.join("imgrepod.service"), unit).unwrap();
     let args = ["list"];
     let said = transcript(imgctl(home.path(), &args), &args, home.path());
-    assert!(said.contains("stderr| hint: start it: imgrepod service start\nexit 3"), "{said}");
+    let hint = "stderr| hint: start it: imgrepod service start\nexit 3";
+    assert!(said.contains(hint), "{said}");
+
+    // The same where it ends before it answers.
+    let stub = Stub::new(|_, _| vec![Say::Close]);
+    fs::rename(home.path().join("config"), stub.home.path().join("config")).unwrap();
+    let unit = format!("Environment=IMGREPO_HOME={}\n", stub.home.path().display());
+    fs::write(stub.home.path().join("config/systemd/user/imgrepod.service"), unit).unwrap();
+    fs::write(stub.home.path().join("a.jpg"), "a").unwrap();
+    let lines: [&[&str]; 5] = [
+        &["list"],
+        &["queue", "ls"],
+        &["upload", "a.jpg"],
+        &["download", "a.jpg"],
+        &["verify", "."],
+    ];
+    for args in lines {
+        let said = stub.transcript(args);
+        assert!(said.contains(hint), "{said}");
+    }
 }

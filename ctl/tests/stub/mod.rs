@@ -22,10 +22,13 @@ use imgrepo_proto::control::{Hello, Outcome, Reply, Request};
 use imgrepo_proto::session::command::Program;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageRecord, Refusal, RepositoryId, Seq};
 
-/// What it says to a request; `End` keeps the connection open and says no more.
+/// What it says to a request.
 pub(crate) enum Say {
     Item(Reply),
+    /// It keeps the connection open and says no more.
     Hang,
+    /// It closes the connection, as a daemon does that ends.
+    Close,
 }
 
 /// How it answers: the request, and the bytes that were streamed with it.
@@ -125,6 +128,7 @@ fn serve(mut stream: UnixStream, answer: &Answer) {
                 Say::Item(reply) => say(&mut stream, &reply),
                 // Until the other end has gone.
                 Say::Hang => drop(stream.read_to_end(&mut Vec::new())),
+                Say::Close => return,
             }
         }
         if stops {

@@ -30,6 +30,8 @@ pub struct Client {
     endpoint: Endpoint,
     program: Program,
     deadline: Option<Instant>,
+    /// The command that starts the daemon here.
+    start: String,
     /// None after a request was broken off.
     open: Option<Open>,
 }
@@ -51,8 +53,21 @@ impl Client {
     /// `not_running` where nobody listens, `denied` where somebody else might, `unsupported` where
     /// the daemon's version has nothing in common with this one, `timed_out` where it is silent.
     pub fn connect(endpoint: &Endpoint, program: Program) -> Result<Client, Refusal> {
-        let open = Open::greet(endpoint, &program, None)?;
-        Ok(Client { endpoint: endpoint.clone(), program, deadline: None, open: Some(open) })
+        Client::connect_or_start(endpoint, program, "imgrepod")
+    }
+
+    /// As [`Client::connect`]; whenever the daemon does not run, the hint is this command.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_or_start(
+        endpoint: &Endpoint,
+        program: Program,
+        start: &str,
+    ) -> Result<Client, Refusal> {
+        let open = Open::greet(endpoint, &program, None).map_err(|why| hinted(why, start))?;
+        let (endpoint, start, open) = (endpoint.clone(), start.to_owned(), Some(open));
+        Ok(Client { endpoint, program, deadline: None, start, open })
     }
 
     /// The daemon's name and version, as it said last.
@@ -146,7 +161,8 @@ impl Client {
     ) -> Result<Outcome, Refusal> {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => Open::greet(&self.endpoint, &self.program, self.deadline)?,
+            None => Open::greet(&self.endpoint, &self.program, self.deadline)
+                .map_err(|why| hinted(why, &self.start))?,
         };
         match act(&mut open, self.deadline) {
             Ok(outcome) => {
@@ -157,12 +173,20 @@ impl Client {
                 self.open = Some(open);
                 Err(refusal)
             }
-            Err(Broken::Off(refusal)) => Err(refusal),
+            Err(Broken::Off(refusal)) => Err(hinted(refusal, &self.start)),
             Err(Broken::Gone) => {
-                Err(Refusal::new(ErrorCode::NotRunning, "the daemon ended before it answered")
-                    .hint("start it again: imgrepod"))
+                let message = "the daemon ended before it answered";
+                Err(hinted(Refusal::new(ErrorCode::NotRunning, message), &self.start))
             }
         }
+    }
+}
+
+/// What to do about a daemon that does not run.
+fn hinted(refusal: Refusal, start: &str) -> Refusal {
+    match refusal.code {
+        ErrorCode::NotRunning => refusal.hint(format!("start it: {start}")),
+        _ => refusal,
     }
 }
 
@@ -187,7 +211,6 @@ impl Open {
         let stream = connected.map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
                 Refusal::new(ErrorCode::NotRunning, "the daemon is not running")
-                    .hint("start it: imgrepod")
             }
             ErrorKind::PermissionDenied => Refusal::new(
                 ErrorCode::Denied,
@@ -196,8 +219,7 @@ impl Open {
             _ => Refusal::new(
                 ErrorCode::NotRunning,
                 format!("cannot reach the daemon at `{}`: {error}", path.display()),
-            )
-            .hint("start it: imgrepod"),
+            ),
         })?;
         let mut open = Open { stream, decoder: Decoder::new(), daemon: Program::default() };
         let limit = Instant::now() + HELLO_LIMIT;
