@@ -4,6 +4,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use imgrepo_proto::ErrorCode;
+
+/// What is met while a daemon ends and another starts.
+pub(crate) fn is_restart(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NotRunning | ErrorCode::ShuttingDown | ErrorCode::TimedOut)
+}
+
 /// The one command that starts this one.
 pub(crate) fn command(var: impl Fn(&str) -> Option<OsString>) -> &'static str {
     let path = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);

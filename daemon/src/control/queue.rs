@@ -2,6 +2,7 @@
 
 use imgrepo_proto::control::queue::{QueueRequest, QueuedUpload, Rates, UploadId};
 use imgrepo_proto::control::{Outcome, Reply};
+use imgrepo_proto::{ErrorCode, Refusal};
 
 use super::Context;
 use super::connection::Answer;
@@ -81,8 +82,8 @@ pub(super) async fn wait(context: &Context, replies: &mut Replies<'_>) -> Answer
         }
         tokio::time::sleep(PROGRESS_EVERY).await;
         if changed.changed().await.is_err() {
-            // The queue ends, and with it the daemon.
-            return Ok(Outcome::Queue(context.queue.status().await?));
+            // The queue ends, and with it the daemon; what is open goes on with the next one.
+            return Err(Refusal::new(ErrorCode::ShuttingDown, "the daemon is ending"));
         }
     }
 }

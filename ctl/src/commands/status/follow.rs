@@ -4,10 +4,10 @@
 use std::thread;
 use std::time::Duration;
 
+use imgrepo_proto::Refusal;
 use imgrepo_proto::control::client::Client;
 use imgrepo_proto::control::reply::Status;
 use imgrepo_proto::control::{Outcome, Request};
-use imgrepo_proto::{ErrorCode, Refusal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use super::{ACT, document, lines};
 use crate::context::{Context, unexpected};
 use crate::failure::Failure;
 use crate::output::{Problem, json};
+use crate::start;
 
 /// Between two looks: often enough to see a bar move.
 const EVERY: Duration = Duration::from_millis(500);
@@ -33,7 +34,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     loop {
         let status = ask(context, &mut daemon);
         if let Err(refusal) = &status
-            && !(was_there && is_restart(refusal.code))
+            && !(was_there && start::is_restart(refusal.code))
         {
             return Err(Failure::new(ACT, refusal.clone()));
         }
@@ -52,11 +53,6 @@ fn ask(context: &Context, daemon: &mut Option<Client>) -> Result<Status, Refusal
         Outcome::Status(status) => Ok(*status),
         other => Err(unexpected(&other)),
     }
-}
-
-/// What is met while a daemon ends and another starts.
-fn is_restart(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::NotRunning | ErrorCode::ShuttingDown | ErrorCode::TimedOut)
 }
 
 /// Where it is shown.
