@@ -5,8 +5,7 @@
 //! Called by the verbs that take several objects; what is done to one is theirs.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use imgrepo_proto::control::client::Client;
@@ -20,6 +19,76 @@ use crate::output::{DOCUMENTS, Output, json};
 /// Transfers at once: with small images the daemon's work, the way to the server and the server's
 /// disk overlap; more than this gains nothing and only makes the first one wait.
 pub(crate) const AT_ONCE: usize = 8;
+
+/// How many objects are under way together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pace {
+    /// So many, whichever is done making room for the next.
+    AtOnce(usize),
+    /// So many, and the next so many when all of them are done: nothing is overtaken by more than those.
+    Rounds(usize),
+}
+
+impl Pace {
+    fn at_once(self) -> usize {
+        let (Pace::AtOnce(at_once) | Pace::Rounds(at_once)) = self;
+        at_once
+    }
+}
+
+/// Which object is begun next, over all workers.
+struct Order {
+    pace: Pace,
+    jobs: usize,
+    places: Mutex<Places>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Places {
+    begun: usize,
+    ended: usize,
+    /// No other is begun.
+    stopped: bool,
+}
+
+impl Order {
+    fn new(pace: Pace, jobs: usize) -> Self {
+        Order { pace, jobs, places: Mutex::default(), moved: Condvar::new() }
+    }
+
+    /// The place of the next one, when it may begin; None when there is none.
+    fn begin(&self) -> Option<usize> {
+        let has_to_wait = |places: &mut Places| match self.pace {
+            Pace::AtOnce(_) => false,
+            Pace::Rounds(round) => {
+                let is_first = places.begun.is_multiple_of(round.max(1));
+                !places.stopped && is_first && places.ended < places.begun
+            }
+        };
+        let places = self.moved.wait_while(self.places(), has_to_wait);
+        let mut places = places.unwrap_or_else(PoisonError::into_inner);
+        if places.stopped || places.begun == self.jobs {
+            return None;
+        }
+        places.begun += 1;
+        Some(places.begun - 1)
+    }
+
+    fn ended(&self) {
+        self.places().ended += 1;
+        self.moved.notify_all();
+    }
+
+    fn stop(&self) {
+        self.places().stopped = true;
+        self.moved.notify_all();
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A connection to the daemon, opened when it is first used.
 pub(crate) struct Line {
@@ -65,12 +134,11 @@ enum Turn<T> {
     Stop(Refusal),
 }
 
-/// Does `act` to every object, `at_once` of them at a time, and hands the outcomes to `take` in
-/// order. When the command is told to stop, all that is not done has that refusal as its outcome.
+/// Does `act` to every object at this pace, and hands the outcomes to `take` in order. When the command is told to stop, all that is not done has that refusal as its outcome.
 pub(crate) fn run<J, T>(
     context: &Arc<Context>,
     jobs: Vec<J>,
-    at_once: usize,
+    pace: Pace,
     act: impl Fn(&mut Line, &J) -> Result<T, Refusal> + Send + Sync + 'static,
     mut take: impl FnMut(&J, Result<T, Refusal>),
 ) where
@@ -79,20 +147,18 @@ pub(crate) fn run<J, T>(
 {
     let jobs = Arc::new(jobs);
     let act = Arc::new(act);
-    let next = Arc::new(AtomicUsize::new(0));
+    let order = Arc::new(Order::new(pace, jobs.len()));
     let common: Arc<Mutex<Option<Refusal>>> = Arc::default();
     let (turns, heard) = mpsc::channel();
     let wake = turns.clone();
     context.cancel.wake(move |refusal| drop(wake.send(Turn::Stop(refusal.clone()))));
-    for _ in 0..at_once.min(jobs.len()) {
-        let (jobs, act, next) = (Arc::clone(&jobs), Arc::clone(&act), Arc::clone(&next));
+    for _ in 0..pace.at_once().min(jobs.len()) {
+        let (jobs, act, order) = (Arc::clone(&jobs), Arc::clone(&act), Arc::clone(&order));
         let (common, turns) = (Arc::clone(&common), turns.clone());
         let mut line = Line::new(context);
         // Not joined: it ends with its last object, or with the process when that must stop.
         thread::spawn(move || {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(at) else { break };
+            while let Some((at, job)) = order.begin().and_then(|at| Some((at, jobs.get(at)?))) {
                 let known = common.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let outcome = known.map_or_else(|| act(&mut line, job), Err);
                 if let Err(refusal) = &outcome
@@ -100,6 +166,7 @@ pub(crate) fn run<J, T>(
                 {
                     *common.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal.clone());
                 }
+                order.ended();
                 if turns.send(Turn::Outcome(at, outcome)).is_err() {
                     break;
                 }
@@ -117,7 +184,7 @@ pub(crate) fn run<J, T>(
         match heard.recv() {
             Ok(Turn::Outcome(at, outcome)) => drop(early.insert(at, outcome)),
             Ok(Turn::Stop(refusal)) => {
-                next.store(jobs.len(), Ordering::Relaxed);
+                order.stop();
                 for (at, job) in jobs.iter().enumerate().skip(due) {
                     take(job, early.remove(&at).unwrap_or_else(|| Err(refusal.clone())));
                 }

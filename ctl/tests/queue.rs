@@ -8,6 +8,8 @@ mod stub;
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use imgrepo_proto::control::queue::{
     Counts, QueueRequest, QueueStatus, QueuedUpload, Rates, UploadId, UploadState, Which,
@@ -136,6 +138,39 @@ fn uploads_that_go_on_by_themselves() {
             &["upload", "--queue", "album/notes.txt"],
         ]
     ));
+}
+
+#[test]
+fn what_is_queued_together_is_queued_in_its_order() {
+    const SLOW: Duration = Duration::from_millis(300);
+    let done: Arc<(Mutex<Vec<String>>, Condvar)> = Arc::default();
+    let stub = Stub::new({
+        let done = Arc::clone(&done);
+        move |request, _| {
+            let Request::Enqueue(Upload { name, .. }) = request else { panic!("{request:?}") };
+            let (names, more) = &*done;
+            let mut names = names.lock().unwrap();
+            if name == "00.jpg" {
+                // As long as others overtake it, for a while.
+                let overtaken = |names: &mut Vec<String>| names.len() < 20;
+                names = more.wait_timeout_while(names, SLOW, overtaken).unwrap().0;
+            }
+            names.push(name.clone());
+            more.notify_all();
+            stub::done(Outcome::Queued(UploadId(1)))
+        }
+    });
+    let names: Vec<_> = (0..30).map(|number| format!("{number:02}.jpg")).collect();
+    for name in &names {
+        fs::write(stub.home.path().join(name), name).unwrap();
+    }
+    let args: Vec<_> =
+        ["upload", "--queue"].into_iter().chain(names.iter().map(|n| &**n)).collect();
+    assert!(stub.imgctl(&args).output().unwrap().status.success());
+    let mut done = done.0.lock().unwrap();
+    // Eight at a time.
+    done.chunks_mut(8).for_each(|round| round.sort());
+    assert_eq!(*done, names);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::context::{Context, image_ref, record};
 use crate::failure::{Failure, cause};
 use crate::output::{Problem, Style};
 use crate::progress::{Bar, Track};
-use crate::several::{self, AT_ONCE, Results};
+use crate::several::{self, AT_ONCE, Pace, Results};
 
 /// An entry of the results.
 #[derive(Serialize)]
@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Download) -> Result<(), Fa
         let mut track = tracks.track(image.size);
         fetch(&owner, line, image, path, force, &mut track)
     };
-    several::run(context, jobs, AT_ONCE, act, |job, outcome| {
+    several::run(context, jobs, Pace::AtOnce(AT_ONCE), act, |job, outcome| {
         let outcome = outcome.map_err(|refusal| resumable(refusal, job));
         tell(context, &mut results, job, &outcome);
     });

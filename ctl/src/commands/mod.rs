@@ -32,7 +32,7 @@ use crate::cli::Command;
 use crate::context::{Context, image_ref, record};
 use crate::failure::Failure;
 use crate::output::Problem;
-use crate::several::{self, Results};
+use crate::several::{self, Pace, Results};
 
 /// Carries out a command.
 pub(crate) fn run(context: &Arc<Context>, command: Command) -> Result<(), Failure> {
@@ -91,7 +91,7 @@ fn change(
         let request = request(image_ref(image)?);
         record(line.daemon()?.call(&request)?)
     };
-    several::run(context, images, 1, act, |image, outcome| {
+    several::run(context, images, Pace::AtOnce(1), act, |image, outcome| {
         match &outcome {
             Ok(record) => {
                 results.done();

@@ -22,7 +22,7 @@ use crate::context::{Context, unexpected};
 use crate::failure::{Failure, file_error};
 use crate::output::{Problem, Style};
 use crate::progress::{Bar, Track};
-use crate::several::{self, AT_ONCE, Results};
+use crate::several::{self, AT_ONCE, Pace, Results};
 use crate::steady::Steady;
 use crate::walk::{self, Found, Kind};
 
@@ -85,7 +85,9 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Upload) -> Result<(), Fail
     if found.is_empty() {
         context.out.note("there is nothing to upload");
     }
-    several::run(context, found, AT_ONCE, act, |found, outcome| {
+    // Uploads of the queue go by its order, which is to be the one that they were named in.
+    let pace = if queue { Pace::Rounds(AT_ONCE) } else { Pace::AtOnce(AT_ONCE) };
+    several::run(context, found, pace, act, |found, outcome| {
         let outcome = match queue {
             true => outcome,
             false => outcome.map_err(|refusal| resumable(refusal, &found.kind)),

@@ -22,7 +22,7 @@ use crate::context::{Context, unexpected};
 use crate::failure::{Failure, file_error};
 use crate::output::{Problem, Style};
 use crate::progress::{Bar, Track};
-use crate::several::{self, Results};
+use crate::several::{self, Pace, Results};
 use crate::steady::Steady;
 use crate::walk::{self, Found, Kind};
 
@@ -94,7 +94,7 @@ pub(crate) fn run(context: &Arc<Context>, args: &cli::Verify) -> Result<(), Fail
         tally: Tally::default(),
         broken: None,
     };
-    several::run(context, found, AT_ONCE, hash, |found, hash| {
+    several::run(context, found, Pace::AtOnce(AT_ONCE), hash, |found, hash| {
         batch.held.push((found.clone(), hash));
         if batch.held.len() >= MAX_HAVE {
             batch.tell();
