@@ -4,6 +4,7 @@
 //! | room | owns |
 //! | --- | --- |
 //! | [`config`], [`paths`] | what the daemon is told, and where its files are; alone read the environment |
+//! | [`database`] | a SQLite file: made, checked, migrated, never repaired |
 //! | [`service`] | what has this system start the daemon at login |
 //! | [`repository`] | what a server keeps: contents, catalog, uploads in progress, the ordered changes |
 //! | [`link`] | messages over one WebSocket, both ends: order, bounds, liveness, windows |
@@ -23,6 +24,7 @@
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod database;
 pub mod link;
 pub mod paths;
 pub mod repository;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: [(&str, u32); 14] = [
     ("config", 0),
     ("paths", 0),
+    ("database", 0),
     ("service", 1),
     ("repository", 1),
     ("link", 1),

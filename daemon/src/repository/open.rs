@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use super::appending::{Appender, Appends};
 use super::blobs::BlobStore;
 use super::blobs::journal::DiskBlobs;
-use super::catalog::sqlite::{SqliteCatalog, SqliteOpenError, SqliteOptions};
+use super::catalog::sqlite::{SqliteCatalog, SqliteOptions};
 use super::catalog::{Catalog, CatalogError, PersonKind};
 use super::commit::{Committer, Sweep};
 use super::durable::{self, SyncPoint};
@@ -21,6 +21,7 @@ use super::staging::{Room, Staging};
 use super::{
     Actor, IN_MEMORY_BYTES, Inner, Repository, Role, SWEEP_AT_OPEN, SYNCS_IN_FLIGHT, Settings,
 };
+use crate::database::DatabaseError;
 
 /// Why a repository cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub enum OpenError {
     },
     /// The catalog's file cannot be used.
     #[error(transparent)]
-    Catalog(#[from] SqliteOpenError),
+    Catalog(#[from] DatabaseError),
     /// The catalog cannot be read or written.
     #[error("cannot open the repository `{}`: its catalog failed: {source}", data.display())]
     CatalogFailed {

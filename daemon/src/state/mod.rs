@@ -6,7 +6,7 @@
 
 mod files;
 mod folders;
-mod open;
+mod format;
 mod rows;
 mod stamp;
 mod turns;
@@ -22,8 +22,11 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::database;
+
 pub use stamp::Stamp;
 
+use format::FORMAT;
 use worker::{Durability, Fault, Job, Worker};
 
 /// Jobs that may wait for the thread: who asks more waits to ask.
@@ -237,7 +240,8 @@ impl State {
     /// `file_error`: a file that is damaged, another program's or of a newer version, which is left
     /// as it is; or a disk that fails.
     pub fn open(path: &Path) -> Result<State, Refusal> {
-        let connection = open::open(path, open::MIGRATIONS)?;
+        let opened = database::open(path, &FORMAT);
+        let connection = opened.map_err(|error| format::refusal(&error))?;
         let unusable = |error: &dyn std::fmt::Display| {
             let shown = path.display();
             Refusal::new(ErrorCode::FileError, format!("cannot open the queue `{shown}`: {error}"))

@@ -12,7 +12,7 @@ use imgrepo_proto::{ErrorCode, Refusal};
 use rusqlite::{Connection, ErrorCode as Sqlite};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::open::is_disk_full;
+use crate::database::is_disk_full;
 
 /// Jobs in one transaction: enough to share its sync, short enough not to hold up a single one.
 const GROUP: usize = 128;

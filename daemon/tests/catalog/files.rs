@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use imgrepo_proto::session::command::Filter;
 use imgrepo_proto::session::event::EventKind::{Deleted, NewUpload, Purged, Renamed, Restored};
 use imgrepo_proto::{ImageId, Seq};
-use imgrepod::repository::catalog::sqlite::{SqliteCatalog, SqliteOpenError, SqliteOptions};
+use imgrepod::database::DatabaseError;
+use imgrepod::repository::catalog::sqlite::{SqliteCatalog, SqliteOptions};
 use imgrepod::repository::catalog::{Catalog, Change, ImageState, PageQuery, SyncedPartial};
 use jiff::SignedDuration;
 
 use super::scene::{Scene, hash, name, now};
 
-fn open(path: &Path) -> Result<SqliteCatalog, SqliteOpenError> {
+fn open(path: &Path) -> Result<SqliteCatalog, DatabaseError> {
     SqliteCatalog::open(path, &SqliteOptions::default())
 }
 
@@ -74,7 +75,7 @@ fn a_half_made_catalog_is_made_anew() {
 }
 
 /// Opens a file with these bytes, which must be refused by name and left alone.
-fn refused(bytes: &[u8]) -> SqliteOpenError {
+fn refused(bytes: &[u8]) -> DatabaseError {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.db");
     fs::write(&path, bytes).unwrap();
@@ -89,7 +90,7 @@ fn refused(bytes: &[u8]) -> SqliteOpenError {
 fn a_damaged_catalog_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (_, good) = closed(directory.path());
-    let damaged = |error| assert!(matches!(error, SqliteOpenError::Damaged { .. }), "{error}");
+    let damaged = |error| assert!(matches!(error, DatabaseError::Damaged { .. }), "{error}");
     damaged(refused(b""));
     damaged(refused(b"SQLite format 3\0"));
     damaged(refused(&vec![0; 8192]));
@@ -121,13 +122,13 @@ fn a_catalog_of_the_future_or_of_another_program_is_refused() {
     let (_, mut bytes) = closed(directory.path());
     bytes[60..64].copy_from_slice(&99u32.to_be_bytes());
     let future = refused(&bytes);
-    assert!(matches!(future, SqliteOpenError::Future { found: 99, .. }), "{future}");
+    assert!(matches!(future, DatabaseError::Future { found: 99, .. }), "{future}");
     bytes[60..64].copy_from_slice(&0u32.to_be_bytes());
     let unversioned = refused(&bytes);
-    assert!(matches!(unversioned, SqliteOpenError::Damaged { .. }), "{unversioned}");
+    assert!(matches!(unversioned, DatabaseError::Damaged { .. }), "{unversioned}");
     bytes[68..72].copy_from_slice(b"else");
     let foreign = refused(&bytes);
-    assert!(matches!(foreign, SqliteOpenError::Foreign { .. }), "{foreign}");
+    assert!(matches!(foreign, DatabaseError::Foreign { .. }), "{foreign}");
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_log_without_its_catalog_is_refused() {
     fs::write(directory.path().join("catalog.db-wal"), "a log").unwrap();
     let before = files(directory.path());
     let error = open(&path).unwrap_err();
-    assert!(matches!(error, SqliteOpenError::Damaged { .. }), "{error}");
+    assert!(matches!(error, DatabaseError::Damaged { .. }), "{error}");
     assert!(files(directory.path()) == before);
 }
 

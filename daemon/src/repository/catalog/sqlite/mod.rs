@@ -3,9 +3,7 @@
 //! [`SqliteCatalog::open`] is called by the repository, which holds the directory's lock: no other
 //! process of this program has the file open. SQL never leaves this folder.
 
-mod check;
-mod migrate;
-mod open;
+mod format;
 mod read;
 mod rows;
 mod write;
@@ -20,8 +18,10 @@ use imgrepo_proto::{BlobHash, ImageId, ImageName, PersonName, Refusal, Repositor
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 
-pub use self::check::SqliteOpenError;
+use self::format::FORMAT;
 use self::rows::{Lookup, counter};
+use crate::database::{self, DatabaseError};
+
 use super::page::PagePlan;
 use super::rules::{self, Known};
 use super::{
@@ -56,12 +56,13 @@ impl SqliteCatalog {
     ///
     /// # Errors
     /// A file that is damaged, another program's or of a newer version: it is left as it is.
-    pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteCatalog, SqliteOpenError> {
-        let unusable = |error: rusqlite::Error| SqliteOpenError::unusable(path, &error);
-        let writer = open::writer(path, options, migrate::MIGRATIONS)?;
+    pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteCatalog, DatabaseError> {
+        let unusable = |error: rusqlite::Error| FORMAT.unusable(path, &error);
+        let writer = database::open(path, &FORMAT)?;
+        unsync(&writer, options).map_err(unusable)?;
         let sql = "SELECT value FROM meta WHERE key = 'repository'";
         let id = writer.query_row(sql, [], |row| row.get(0)).map_err(unusable)?;
-        let reader = || open::reader(path).map(Mutex::new).map_err(unusable);
+        let reader = || database::reader(path, &FORMAT).map(Mutex::new);
         Ok(SqliteCatalog {
             path: path.to_owned(),
             id: RepositoryId(id),
@@ -105,7 +106,7 @@ impl SqliteCatalog {
         let full = match error.sqlite_error() {
             Some(sqlite) if sqlite.code == ErrorCode::DiskFull => true,
             Some(sqlite) if sqlite.code == ErrorCode::SystemIoFailure => {
-                check::is_disk_full(&self.path)
+                database::is_disk_full(&self.path)
             }
             _ => false,
         };
@@ -114,6 +115,19 @@ impl SqliteCatalog {
             false => CatalogError::Failed(format!("catalog `{}`: {error}", self.path.display())),
         }
     }
+}
+
+#[cfg(feature = "mutants")]
+fn unsync(writer: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    match options.unsynced {
+        true => writer.pragma_update(None, "synchronous", "off"),
+        false => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "mutants"))]
+fn unsync(_: &Connection, _: &SqliteOptions) -> rusqlite::Result<()> {
+    Ok(())
 }
 
 impl Catalog for SqliteCatalog {

@@ -1,22 +1,15 @@
-//! Brings an older catalog to the newest version. A change of the schema begins here: add the next
-//! numbered file, enter it below, and freeze a sample of the version before in the tests.
-//!
-//! Called by `open` with a catalog that was checked. It copies the catalog before it touches it.
+//! Brings an older file to the newest version. Called by `open` with a file that was checked; copies it
+//! before it touches it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::open::{beside, put};
+use super::open::{beside, put, remove};
 
-/// The steps from version n to n + 1, at n. To change the schema, add the next file here; never edit
-/// one that was released. The file of a step is run in one transaction, on a catalog that was copied.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
-
-/// Brings an older catalog to the newest version, after a copy of it was put beside it
+/// Runs the steps that are missing, in one transaction, after a copy of the file was put beside it
 /// (`catalog.db.v1`).
 pub(super) fn migrate(
     path: &Path,
@@ -38,16 +31,13 @@ pub(super) fn migrate(
     transaction.commit()
 }
 
-/// Copies the catalog, its log included. An older copy of the same version (of a migration that was
-/// cut short) is replaced only by a whole new one.
+/// Copies the file, its log included. An older copy of the same version (of a migration that was cut
+/// short) is replaced only by a whole new one.
 fn copy(path: &Path, connection: &Connection, version: i64) -> rusqlite::Result<()> {
     let failed = |error: io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
     let copy = beside(path, &format!(".v{version}"));
     let new = beside(&copy, ".new");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
+    remove(&new).map_err(failed)?;
     let Some(target) = new.to_str() else { return Err(rusqlite::Error::InvalidPath(new)) };
     connection.execute("VACUUM INTO ?", [target])?;
     File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
@@ -56,13 +46,24 @@ fn copy(path: &Path, connection: &Connection, version: i64) -> rusqlite::Result<
 
 #[cfg(test)]
 mod tests {
-    use super::super::SqliteOptions;
-    use super::super::check::SqliteOpenError;
-    use super::super::open::writer;
+    use std::fs;
+
+    use super::super::{DatabaseError, Format, open};
     use super::*;
 
     /// The first version alone: what every later one begins with.
-    const FIRST: &[&str] = &[MIGRATIONS[0]];
+    const FIRST: &[&str] = &["CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) STRICT"];
+
+    fn format<'a>(migrations: &'a [&'a str]) -> Format<'a> {
+        Format {
+            noun: "catalog",
+            application_id: 7,
+            migrations,
+            first: "INSERT INTO meta VALUES ('a', 'b')",
+            tables: &[(1, "meta", "key"), (2, "more", "a")],
+            look: |_| Ok(None),
+        }
+    }
 
     fn files(directory: &Path) -> Vec<String> {
         let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string();
@@ -77,22 +78,19 @@ mod tests {
     }
 
     #[test]
-    fn an_older_catalog_is_copied_and_then_migrated() {
+    fn an_older_file_is_copied_and_then_migrated() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("catalog.db");
-        let options = SqliteOptions::default();
-        let old = writer(&path, &options, FIRST).unwrap();
-        old.execute("INSERT INTO meta (key, value) VALUES ('a', 'b')", []).unwrap();
-        drop(old);
+        drop(open(&path, &format(FIRST)).unwrap());
         let mut steps = FIRST.to_vec();
         steps.push("UPDATE meta SET value = 'c' WHERE key = 'a'; CREATE TABLE more (a)");
         steps.push("DROP TABLE nothing");
-        // A step that fails leaves the catalog as it was, and a copy.
-        let error = writer(&path, &options, &steps).unwrap_err();
-        assert!(matches!(error, SqliteOpenError::Unusable { .. }), "{error}");
-        assert_eq!(version(&writer(&path, &options, FIRST).unwrap()), 1);
+        // A step that fails leaves the file as it was, and a copy.
+        let error = open(&path, &format(&steps)).unwrap_err();
+        assert!(matches!(error, DatabaseError::Unusable { .. }), "{error}");
+        assert_eq!(version(&open(&path, &format(FIRST)).unwrap()), 1);
         steps[2] = "INSERT INTO more VALUES (1)";
-        let new = writer(&path, &options, &steps).unwrap();
+        let new = open(&path, &format(&steps)).unwrap();
         assert_eq!(version(&new), 3);
         let value = |connection: &Connection| -> String {
             let sql = "SELECT value FROM meta WHERE key = 'a'";
@@ -101,35 +99,35 @@ mod tests {
         assert_eq!(value(&new), "c");
         drop(new);
         assert_eq!(files(directory.path()), ["catalog.db", "catalog.db.v1"]);
-        let copy = writer(&beside(&path, ".v1"), &options, FIRST).unwrap();
+        let copy = open(&beside(&path, ".v1"), &format(FIRST)).unwrap();
         assert_eq!((version(&copy), value(&copy).as_str()), (1, "b"));
         // What an older program does with it now.
-        let error = writer(&path, &options, FIRST).unwrap_err();
-        assert!(matches!(error, SqliteOpenError::Future { found: 3, known: 1, .. }), "{error}");
+        let error = open(&path, &format(FIRST)).unwrap_err();
+        assert!(matches!(error, DatabaseError::Future { found: 3, known: 1, .. }), "{error}");
     }
 
     #[test]
     fn a_newer_version_that_stands_in_the_log_alone_is_refused_untouched() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("catalog.db");
-        let living = writer(&path, &SqliteOptions::default(), FIRST).unwrap();
+        let living = open(&path, &format(FIRST)).unwrap();
         living.pragma_update(None, "user_version", 2).unwrap();
         let left = tempfile::tempdir().unwrap();
         let copy = left.path().join("catalog.db");
         for suffix in ["", "-wal"] {
             fs::copy(beside(&path, suffix), beside(&copy, suffix)).unwrap();
         }
-        let before = (fs::read(&copy).unwrap(), fs::read(beside(&copy, "-wal")).unwrap());
-        let error = writer(&copy, &SqliteOptions::default(), FIRST).unwrap_err();
-        assert!(matches!(error, SqliteOpenError::Future { found: 2, .. }), "{error}");
-        assert!((fs::read(&copy).unwrap(), fs::read(beside(&copy, "-wal")).unwrap()) == before);
+        let read = || (fs::read(&copy).unwrap(), fs::read(beside(&copy, "-wal")).unwrap());
+        let before = read();
+        let error = open(&copy, &format(FIRST)).unwrap_err();
+        assert!(matches!(error, DatabaseError::Future { found: 2, .. }), "{error}");
+        assert!(read() == before);
     }
 
     #[test]
-    fn the_writer_syncs_every_commit() {
+    fn every_commit_is_synced() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("catalog.db");
-        let connection = writer(&path, &SqliteOptions::default(), MIGRATIONS).unwrap();
+        let connection = open(&directory.path().join("a.db"), &format(FIRST)).unwrap();
         let pragma = |name: &str| -> i64 {
             connection.pragma_query_value(None, name, |row| row.get(0)).unwrap()
         };
