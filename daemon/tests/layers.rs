@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with its layer. Rooms of one layer do not know each other.
-const ROOMS: [(&str, u32); 14] = [
+const ROOMS: &[(&str, u32)] = &[
     ("config", 0),
     ("paths", 0),
     ("database", 0),
