@@ -6,6 +6,7 @@
 //! leaves the file in one place at least, and the next start goes on.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -149,6 +150,11 @@ fn put_away(
             Ok(moved.map(|name| Some(to.join(name))))
         }
         After::Trash => {
+            let read = |error: io::Error| cannot("read", &error.to_string());
+            let file = folder.file(name).map_err(read)?;
+            if !carry::is_stored(&file, receipt).map_err(read)? {
+                return Ok(None);
+            }
             // By its path: what takes its place in this moment goes to the trash instead, from
             // where it can be taken back.
             trash::delete(path).map_err(|error| cannot("put into the trash", &trashing(&error)))?;

@@ -3,10 +3,11 @@
 //! safely in the other place.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, FileTimes};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{File, FileTimes, Permissions};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use crate::state::{Receipt, Stamp};
 
 use super::after::is_same;
+use super::lease::{Writer, writer_of};
 use super::root::{Entry, Folder, entry};
 use super::rules::OWN;
 
@@ -34,44 +36,71 @@ pub(super) fn carry(
 ) -> io::Result<Option<OsString>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let target = rustix::fs::openat(CWD, to, flags, Mode::empty())?;
+    let source = folder.file(name)?;
+    if !is_stored(&source, receipt)? {
+        return Ok(None);
+    }
     match free_name(name, |free| rename(folder.fd(), name, &target, free)) {
         Ok(free) => {
-            // Someone may have put another file in its place in between: that one goes back.
-            if has(&target, &free, &receipt.stamp) {
+            // Someone may have put another file in its place in between, or begun to write this
+            // one: it goes back.
+            if has(&target, &free, &receipt.stamp) && writer_of(&source) != Writer::Some {
                 return Ok(Some(free));
             }
             rename(&target, &free, folder.fd(), name)?;
             Ok(None)
         }
         // Another file system, or one that cannot promise not to overwrite.
-        Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            copy(folder, name, receipt, &target)
+        Err(error) if error == Errno::XDEV || cannot_promise(error) => {
+            copy(folder, name, &source, receipt, &target)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a file is, as it is now, what the server has, and nobody is about to change it. Its
+/// stamp alone does not tell: there are programs that write into a picture and keep its time. So it
+/// is read once more; it was just then, and is still in memory. Blocks.
+pub(super) fn is_stored(mut file: &File, receipt: &Receipt) -> io::Result<bool> {
+    if writer_of(file) == Writer::Some {
+        return Ok(false);
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => drop(hasher.update(&buffer[..read])),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    file.rewind()?;
+    let is_whole = *hasher.finalize().as_bytes() == receipt.hash.0;
+    Ok(is_whole && is_same(&receipt.stamp, &Stamp::of(&file.metadata()?)))
 }
 
 /// Copies it, and removes it when the copy is safe.
 fn copy(
     folder: &Folder,
     name: &OsStr,
+    source: &File,
     receipt: &Receipt,
     target: &OwnedFd,
 ) -> io::Result<Option<OsString>> {
-    let source = folder.file(name)?;
-    // What an attempt that was cut short left under this name is of no worth.
+    // What an attempt that was cut short left under this name is of no worth, and what someone else
+    // put there is not written into.
     let draft = OsString::from(format!("{OWN}-draft-{}-{}", receipt.id, receipt.stamp.inode));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
-    let flags = flags | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let copy = File::from(rustix::fs::openat(target, &draft, flags, mode)?);
-    let copied = copy_content(&source, &copy, receipt).and_then(|is_same| {
+    let _ = rustix::fs::unlinkat(target, &draft, AtFlags::empty());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let copy = File::from(rustix::fs::openat(target, &draft, flags, Mode::RUSR | Mode::WUSR)?);
+    let copied = copy_content(source, &copy, receipt).and_then(|is_same| {
         if !is_same {
             return Ok(None);
         }
         let free = free_name(name, |free| match rename(target, &draft, target, free) {
             // Some file systems can link, but not rename without overwriting.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            Err(error) if cannot_promise(error) => {
                 rustix::fs::linkat(target, &draft, target, free, AtFlags::empty())
             }
             // An attempt that was cut short came so far: there need not be two of it.
@@ -84,7 +113,9 @@ fn copy(
     // After a rename it is not there.
     let _ = rustix::fs::unlinkat(target, &draft, AtFlags::empty());
     let Some(free) = copied? else { return Ok(None) };
-    remove(folder, name, receipt)?;
+    // Where another file is there by now, or this one is being written, it stays, and has a turn of
+    // its own; what the server has was carried all the same.
+    remove(folder, name, source, receipt)?;
     Ok(Some(free))
 }
 
@@ -108,8 +139,11 @@ fn copy_content(mut source: &File, mut copy: &File, receipt: &Receipt) -> io::Re
     if !is_whole || !is_same(&receipt.stamp, &Stamp::of(&metadata)) {
         return Ok(false);
     }
-    // The time is the picture's in many a program; a file system that has none is no fault.
+    // The time is the picture's in many a program; a file system that has none is no fault. Nor is
+    // one without rights: then it is this user's alone.
     let _ = metadata.modified().map(|at| copy.set_times(FileTimes::new().set_modified(at)));
+    let mode = metadata.permissions().mode() & 0o777;
+    let _ = copy.set_permissions(Permissions::from_mode(mode));
     copy.sync_all()?;
     Ok(true)
 }
@@ -131,21 +165,60 @@ fn is_copy(target: &OwnedFd, name: &OsStr, receipt: &Receipt) -> bool {
         && *hasher.finalize().as_bytes() == receipt.hash.0
 }
 
-/// Removes the file that was copied, and no other: it is taken aside first, and put back where it
-/// is not the one.
-fn remove(folder: &Folder, name: &OsStr, receipt: &Receipt) -> io::Result<()> {
+/// Removes the file that was copied, and no other: it is taken aside first, where nobody opens it any
+/// more, and put back where it is not the one or someone has it open for writing. Whether it was
+/// removed.
+fn remove(folder: &Folder, name: &OsStr, source: &File, receipt: &Receipt) -> io::Result<bool> {
     let aside = OsString::from(format!("{OWN}-gone-{}", receipt.id));
-    match rename(folder.fd(), name, folder.fd(), &aside) {
+    let folder = folder.fd();
+    match take_aside(folder, name, &aside) {
         Ok(()) => {}
-        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOENT) => return Ok(true),
         Err(error) => return Err(error.into()),
     }
-    if has(folder.fd(), &aside, &receipt.stamp) {
-        rustix::fs::unlinkat(folder.fd(), &aside, AtFlags::empty())?;
-    } else {
-        rename(folder.fd(), &aside, folder.fd(), name)?;
+    if has(folder, &aside, &receipt.stamp) && writer_of(source) != Writer::Some {
+        rustix::fs::unlinkat(folder, &aside, AtFlags::empty())?;
+        return Ok(true);
     }
-    Ok(())
+    put_back(folder, &aside, name)?;
+    Ok(false)
+}
+
+/// Gives a file a name that is this program's own.
+fn take_aside(folder: &OwnedFd, name: &OsStr, aside: &OsStr) -> Result<(), Errno> {
+    match rename(folder, name, folder, aside) {
+        Err(error) if cannot_promise(error) => plainly(folder, name, aside),
+        renamed => renamed,
+    }
+}
+
+/// Gives it its name back, unless another file has that by now.
+fn put_back(folder: &OwnedFd, aside: &OsStr, name: &OsStr) -> Result<(), Errno> {
+    match rename(folder, aside, folder, name) {
+        Err(error) if cannot_promise(error) => {
+            match rustix::fs::linkat(folder, aside, folder, name, AtFlags::empty()) {
+                Ok(()) => rustix::fs::unlinkat(folder, aside, AtFlags::empty()),
+                Err(Errno::EXIST) => Err(Errno::EXIST),
+                Err(_) => plainly(folder, aside, name),
+            }
+        }
+        renamed => renamed,
+    }
+}
+
+/// Renames where the file system cannot promise not to overwrite (NFS, 9p, some of FUSE): it is
+/// looked before.
+fn plainly(folder: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+    match rustix::fs::statat(folder, to, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => rustix::fs::renameat(folder, from, folder, to),
+        Err(error) => Err(error),
+        Ok(_) => Err(Errno::EXIST),
+    }
+}
+
+/// Whether a file system says so of renaming without overwriting.
+fn cannot_promise(error: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&error)
 }
 
 /// Renames without overwriting.

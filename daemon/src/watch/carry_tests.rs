@@ -98,14 +98,80 @@ fn over_the_border_the_content_itself_is_compared() {
 }
 
 #[test]
+fn another_content_of_the_same_size_and_time_stays() {
+    both(|scene| {
+        let (path, receipt) = scene.file("a", b"first");
+        let at = std::fs::metadata(&path).unwrap().modified().unwrap();
+        // As programs write that keep a picture's time: into the file itself.
+        let mut file = File::options().write(true).open(&path).unwrap();
+        file.write_all(b"other").unwrap();
+        file.set_times(FileTimes::new().set_modified(at)).unwrap();
+        drop(file);
+        assert!(Stamp::of(&std::fs::metadata(&path).unwrap()) == receipt.stamp);
+        assert_eq!(scene.carry("a", &receipt).unwrap(), None);
+        assert_eq!(std::fs::read(&path).unwrap(), b"other");
+        assert_eq!(scene.names(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn a_file_that_is_about_to_be_written_stays() {
+    both(|scene| {
+        let (path, receipt) = scene.file("a", b"first");
+        let writer = File::options().write(true).open(&path).unwrap();
+        assert_eq!(scene.carry("a", &receipt).unwrap(), None);
+        (&writer).write_all(b"other").unwrap();
+        drop(writer);
+        assert_eq!(std::fs::read(&path).unwrap(), b"other");
+        assert_eq!(scene.names(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn a_writer_that_comes_in_the_middle_keeps_its_file() {
+    let scene = Scene::new();
+    let (path, receipt) = scene.file("a", b"first");
+    let Found::Here(root) = Root::open(scene.from.path(), None) else { panic!("no folder") };
+    let folder = root.folder(scene.from.path()).unwrap();
+    let source = folder.file(OsStr::new("a")).unwrap();
+    let writer = File::options().write(true).open(&path).unwrap();
+    assert!(!remove(&folder, OsStr::new("a"), &source, &receipt).unwrap());
+    (&writer).write_all(b"other").unwrap();
+    drop(writer);
+    assert_eq!(std::fs::read(&path).unwrap(), b"other");
+    let receipt = Receipt { stamp: Stamp::of(&std::fs::metadata(&path).unwrap()), ..receipt };
+    assert!(remove(&folder, OsStr::new("a"), &source, &receipt).unwrap());
+    assert!(!path.exists());
+    assert_eq!(std::fs::read_dir(scene.from.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_copy_is_as_private_as_the_file_was() {
+    use std::os::unix::fs::PermissionsExt as _;
+    both(|scene| {
+        for mode in [0o600, 0o640, 0o664] {
+            let (path, receipt) = scene.file("a", format!("{mode}").as_bytes());
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let moved = scene.carry("a", &receipt).unwrap().unwrap();
+            let there = std::fs::metadata(scene.to.path().join(moved)).unwrap();
+            assert_eq!(there.permissions().mode() & 0o777, mode);
+        }
+    });
+}
+
+#[test]
 fn a_draft_that_was_left_is_no_obstacle() {
     let Some(scene) = Scene::across() else { return };
     let (_, receipt) = scene.file("a", b"content");
     let draft = format!(".imgrepo-draft-7-{}", receipt.stamp.inode);
-    std::fs::write(scene.to.path().join(draft), b"half of something else, and longer").unwrap();
+    let other = scene.to.path().join("other");
+    std::fs::write(&other, b"half of something else, and longer").unwrap();
+    // Whoever can write there may give it any name: it is not written into.
+    std::fs::hard_link(&other, scene.to.path().join(draft)).unwrap();
     assert!(scene.carry("a", &receipt).unwrap().is_some());
-    assert_eq!(scene.names(), ["a"]);
+    assert_eq!(scene.names(), ["a", "other"]);
     assert_eq!(std::fs::read(scene.to.path().join("a")).unwrap(), b"content");
+    assert_eq!(std::fs::read(&other).unwrap(), b"half of something else, and longer");
 }
 
 #[test]
@@ -120,6 +186,21 @@ fn a_copy_that_was_made_before_a_crash_is_not_made_twice() {
     assert_eq!(scene.carry("a.png", &receipt).unwrap().unwrap(), "a.png");
     assert!(!path.exists());
     assert_eq!(scene.names(), ["a.png"]);
+}
+
+#[test]
+fn where_nothing_is_promised_nothing_is_overwritten_either() {
+    let scene = Scene::new();
+    let (path, _) = scene.file("a", b"first");
+    let Found::Here(root) = Root::open(scene.from.path(), None) else { panic!("no folder") };
+    let folder = root.folder(scene.from.path()).unwrap();
+    let (from, to) = (OsStr::new("a"), OsStr::new("b"));
+    plainly(folder.fd(), from, to).unwrap();
+    std::fs::write(&path, b"another").unwrap();
+    assert_eq!(plainly(folder.fd(), from, to), Err(Errno::EXIST));
+    assert_eq!(plainly(folder.fd(), to, from), Err(Errno::EXIST));
+    assert_eq!(plainly(folder.fd(), OsStr::new("none"), OsStr::new("c")), Err(Errno::NOENT));
+    assert_eq!(std::fs::read(&path).unwrap(), b"another");
 }
 
 #[test]
