@@ -344,8 +344,15 @@ impl Queue {
     /// Removes spooled contents that no row needs.
     async fn sweep(&self) -> Result<(), Refusal> {
         let spool = self.0.spool.clone();
+        let here = blocking(move || spool.here().map_err(|error| cannot_spool(&error))).await?;
+        // Only now: what was spooled when they were listed has its row, or none will come.
         let needed: HashSet<u64> = self.0.state.spooled().await?.into_iter().collect();
-        blocking(move || spool.sweep(&needed).map_err(|error| cannot_spool(&error))).await
+        let spool = self.0.spool.clone();
+        blocking(move || {
+            spool.sweep(here, &needed);
+            Ok(())
+        })
+        .await
     }
 }
 

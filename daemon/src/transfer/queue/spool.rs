@@ -89,18 +89,26 @@ impl Spool {
         }
     }
 
-    /// Removes all that no row needs. Blocks.
-    pub(super) fn sweep(&self, needed: &HashSet<u64>) -> io::Result<()> {
+    /// The contents that lie here and are not being spooled. Blocks.
+    pub(super) fn here(&self) -> io::Result<Vec<u64>> {
+        let mut here = Vec::new();
         for entry in fs::read_dir(&self.0.directory)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.parse::<u64>().ok());
             // What is none of ours stays.
-            let Some(number) = number else { continue };
-            if !needed.contains(&number) && !self.fresh(|fresh| fresh.contains(&number)) {
+            let number = name.to_str().and_then(|name| name.parse::<u64>().ok());
+            here.extend(number.filter(|number| !self.fresh(|fresh| fresh.contains(number))));
+        }
+        Ok(here)
+    }
+
+    /// Removes those that no row needs. The rows have to be asked for after [`Spool::here`]: then a
+    /// content that gets its row meanwhile is not among these. Blocks.
+    pub(super) fn sweep(&self, here: Vec<u64>, needed: &HashSet<u64>) {
+        for number in here {
+            if !needed.contains(&number) {
                 self.remove(number);
             }
         }
-        Ok(())
     }
 
     fn fresh<T>(&self, act: impl FnOnce(&mut HashSet<u64>) -> T) -> T {
@@ -175,11 +183,24 @@ mod tests {
         let _fresh = spool.begin().unwrap();
         fs::write(directory.join("123"), "left").unwrap();
         fs::write(directory.join("notes"), "somebody's").unwrap();
-        spool.sweep(&HashSet::from([number])).unwrap();
+        spool.sweep(spool.here().unwrap(), &HashSet::from([number]));
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 3);
         assert_eq!(fs::read(spool.path(number)).unwrap(), b"P6\n1 1\n255\nabc");
         spool.remove(number);
         spool.remove(number);
         assert!(!spool.path(number).exists());
+    }
+
+    #[test]
+    fn what_gets_its_row_while_it_is_swept_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = Spool::open(home.path().join("queue")).unwrap();
+        let fresh = spool.begin().unwrap();
+        let (number, _) = fresh.finish().unwrap();
+        let here = spool.here().unwrap();
+        let needed = HashSet::new();
+        fresh.keep();
+        spool.sweep(here, &needed);
+        assert!(spool.path(number).exists());
     }
 }
