@@ -24,6 +24,16 @@ pub(super) const OWN: &str = ".imgrepo";
 /// Bytes of a file of rules: far more than anyone writes by hand.
 pub(super) const MAX_BYTES: u64 = 1024 * 1024;
 
+/// Bytes of a line that is a rule: no path is longer.
+const MAX_LINE_BYTES: usize = 4096;
+
+/// Braces (`{a,b}`) in a line. They are read by a function that calls itself for each within another:
+/// some thousands would end the process.
+const MAX_BRACES: usize = 32;
+
+/// Of a line that is no rule so much is told.
+const SHOWN_CHARS: usize = 80;
+
 /// What programs leave beside the files that a person means. A person's own rules come after these
 /// and may bring one back (`!*.tmp`).
 const BUILT_IN: [&str; 10] = [
@@ -88,21 +98,27 @@ impl Rules {
         let mut builder = GitignoreBuilder::new(folder);
         let mut faults = Vec::new();
         for line in text.trim_start_matches('\u{feff}').lines() {
-            if let Err(error) = builder.add_line(Some(file.clone()), line) {
-                faults.push(format!("`{}`: {error}", shown(line)));
+            let added = match too_much(line) {
+                Some(why) => Err(why.to_owned()),
+                None => builder.add_line(Some(file.clone()), line).map_err(|e| e.to_string()),
+            };
+            if let Err(why) = added {
+                let begins: String = line.chars().take(SHOWN_CHARS).collect();
+                faults.push(format!("`{}`: {why}", shown(&begins)));
             }
         }
-        let own = builder.build().unwrap_or_else(|error| {
-            faults.push(error.to_string());
-            Gitignore::empty()
-        });
+        let (own, fault) = match builder.build() {
+            Ok(own) => (own, None),
+            Err(error) => (everything(folder), Some(format!("nothing is taken: {error}"))),
+        };
+        faults.extend(fault);
         (Arc::new(Rules { own, above: Some(self.clone()) }), faults)
     }
 
     /// The rules of a folder whose file of rules cannot be read: they would have kept something
     /// from being sent, so nothing is.
     pub(super) fn closed(self: &Arc<Self>, folder: &Path) -> Arc<Rules> {
-        self.below(folder, "*").0
+        Arc::new(Rules { own: everything(folder), above: Some(self.clone()) })
     }
 
     /// By which rule this is passed over; what is closest to it in the tree decides.
@@ -124,6 +140,22 @@ impl Rules {
         }
         None
     }
+}
+
+/// Why a line is not even read as a rule.
+fn too_much(line: &str) -> Option<&'static str> {
+    if line.len() > MAX_LINE_BYTES {
+        return Some("it is too long");
+    }
+    (line.matches('{').count() > MAX_BRACES).then_some("it has too many braces")
+}
+
+/// The rule that passes over everything in a folder.
+fn everything(folder: &Path) -> Gitignore {
+    let mut builder = GitignoreBuilder::new(folder);
+    let built = builder.add_line(None, "*").map(drop).and_then(|()| builder.build());
+    // It is a constant, and a test reads it.
+    built.unwrap_or_else(|_| Gitignore::empty())
 }
 
 /// Whether this is a file of this program's own.
@@ -198,6 +230,32 @@ mod tests {
         assert!(pattern(&rules, "/w/a.bmp", false).is_some());
         let closed = rules.closed(Path::new("/w/b"));
         assert_eq!(pattern(&closed, "/w/b/a.jpg", false).as_deref(), Some("*"));
+    }
+
+    #[test]
+    fn hostile_rules_cost_the_rules_and_not_the_process() {
+        let nested = |count| format!("{}a{}", "{".repeat(count), "}".repeat(count));
+        let long = "*a?".repeat(MAX_LINE_BYTES);
+        for line in [nested(20_000), nested(MAX_BRACES + 1), long] {
+            let (rules, faults) = rules().below(Path::new("/w"), &format!("secret*\n{line}\n"));
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert!(faults[0].len() < 1_000, "it is cut: {}", faults[0].len());
+            assert!(pattern(&rules, "/w/secret.jpg", false).is_some());
+            assert!(pattern(&rules, "/w/other.jpg", false).is_none());
+        }
+        let (rules, faults) = rules().below(Path::new("/w"), &format!("{}\n", nested(MAX_BRACES)));
+        assert!(faults.is_empty() && pattern(&rules, "/w/a", false).is_some(), "{faults:?}");
+    }
+
+    #[test]
+    fn rules_that_are_too_much_together_close_the_folder() {
+        let many: String = (0..30_000).map(|number| format!("a?{number}*b*c\n")).collect();
+        assert!(many.len() as u64 <= MAX_BYTES);
+        let (rules, faults) = rules().below(Path::new("/w"), &format!("secret*\n{many}"));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        // One of them would have kept something from being sent.
+        assert!(pattern(&rules, "/w/secret.jpg", false).is_some());
+        assert!(pattern(&rules, "/w/other.jpg", false).is_some());
     }
 
     #[test]
