@@ -9,8 +9,8 @@ use super::rows::{QUEUED, place, queued_upload, signed, unsigned};
 use super::worker::Fault;
 use super::{MembershipId, NewUpload, QueuedContent, Stamp, State};
 
-/// What a person can have tried again. What waits is due at once.
-const AGAIN: &str = "('failed', 'refused', 'ignored', 'cancelled', 'waiting')";
+/// What a person can have tried again, all at once. What waits is due at once.
+const AGAIN: &str = "('failed', 'refused', 'ignored', 'waiting')";
 
 /// What a person can give up.
 const UNDONE: &str = "('settling', 'queued', 'sending', 'waiting', 'refused', 'failed')";
@@ -89,7 +89,8 @@ impl State {
     }
 
     /// Has what ended without a receipt tried again; named one by one, what this person has deleted
-    /// is brought back too. How many there were.
+    /// is brought back too, and what was given up is taken up, unless its content was streamed and
+    /// is gone. How many there were.
     ///
     /// # Errors
     /// `not_found` where one of them is not there; as [`State::join`].
@@ -111,7 +112,10 @@ impl State {
                     each(
                         db,
                         &ids,
-                        &format!("UPDATE upload SET {set} WHERE id = ? AND state IN {AGAIN}"),
+                        &format!(
+                            "UPDATE upload SET {set} WHERE id = ? AND (state IN {AGAIN} \
+                             OR state = 'cancelled' AND spool IS NULL)"
+                        ),
                     )
                 }
             }

@@ -164,7 +164,8 @@ async fn a_person_pauses_cancels_and_retries() {
     client.until(second, Stored).await;
     assert_eq!(client.upload(first).await.state, Cancelled);
     assert_eq!(served.names().await, ["b.png"]);
-    assert_eq!(client.queue.retry(Which::All).await, Ok(1));
+    assert_eq!(client.queue.retry(Which::All).await, Ok(0));
+    assert_eq!(client.queue.retry(Which::These(vec![first])).await, Ok(1));
     client.until(first, Stored).await;
     assert_eq!(served.names().await, ["a.png", "b.png"]);
     client.stop().await;

@@ -140,7 +140,8 @@ async fn a_person_retries_and_cancels() {
     kept.end(ids[1], receipt()).await;
     assert_eq!(kept.all().await[1].state, Stored);
     assert_eq!(kept.state.cancel(kept.mine, Which::All, at(2)).await, Ok(2));
-    assert_eq!(kept.state.retry(kept.mine, Which::All).await, Ok(3));
+    assert_eq!(kept.state.retry(kept.mine, Which::All).await, Ok(0), "given up for good");
+    assert_eq!(kept.state.retry(kept.mine, these(&ids)).await, Ok(3));
     let all = kept.all().await;
     assert_eq!(states(&all), [Queued, Stored, Queued, Queued]);
     assert_eq!((&all[0].error, all[0].ended_at), (&None, None));
@@ -176,6 +177,8 @@ async fn spooled_contents_are_needed_until_they_are_stored_or_given_up() {
     assert_eq!(kept.state.spooled().await.unwrap(), [2, 3]);
     kept.state.cancel(kept.mine, Which::All, at(2)).await.unwrap();
     assert!(kept.state.spooled().await.unwrap().is_empty());
+    let retried = kept.state.retry(kept.mine, Which::These(ids.clone())).await;
+    assert_eq!(retried, Ok(0), "there is nothing left to send");
     assert_eq!(kept.all().await[2].path, None);
 }
 

@@ -35,8 +35,8 @@ pub enum QueueRequest {
         /// At most so many.
         limit: u32,
     },
-    /// Try again what failed, was refused, ignored or cancelled. Answered by
-    /// [`super::Outcome::Changed`].
+    /// Try again what failed, was refused or ignored; what was cancelled only by its number. Answered
+    /// by [`super::Outcome::Changed`].
     Retry(Which),
     /// Give up what is not done. Answered by [`super::Outcome::Changed`].
     Cancel(Which),
