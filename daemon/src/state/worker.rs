@@ -84,6 +84,8 @@ impl Job {
 pub(super) struct Worker {
     connection: Connection,
     path: PathBuf,
+    /// Device and inode of the file that is open.
+    identity: Option<(u64, u64)>,
     jobs: mpsc::Receiver<Job>,
     /// Grows with each commit that changed something.
     changed: watch::Sender<u64>,
@@ -99,7 +101,8 @@ impl Worker {
         jobs: mpsc::Receiver<Job>,
         changed: watch::Sender<u64>,
     ) -> Worker {
-        Worker { connection, path, jobs, changed, is_synced: true, is_failing: false }
+        let identity = identity(&path);
+        Worker { connection, path, identity, jobs, changed, is_synced: true, is_failing: false }
     }
 
     /// Works until it is told to close, or nobody can ask any more.
@@ -156,7 +159,12 @@ impl Worker {
         synced: bool,
         told: &mut Vec<Tell>,
     ) -> Result<(), Refusal> {
-        let mut lost = self.begin(synced).map_err(|error| cannot(&self.path, &error)).err();
+        // What is said to be durable has to be found by the next start.
+        let is_there = !synced || identity(&self.path) == self.identity;
+        let mut lost = match is_there {
+            true => self.begin(synced).map_err(|error| cannot(&self.path, &error)).err(),
+            false => Some(removed(&self.path)),
+        };
         for (_, act) in group {
             let connection = match &lost {
                 None => Ok(&self.connection),
@@ -191,6 +199,21 @@ impl Worker {
         }
         self.connection.execute_batch("BEGIN; SAVEPOINT job")
     }
+}
+
+/// Device and inode of what is at this path. SQLite, which writes a log, does not notice that its file
+/// was removed: all that is written then goes with the process.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let there = rustix::fs::stat(path).ok()?;
+    Some((there.st_dev, there.st_ino))
+}
+
+fn removed(path: &Path) -> Refusal {
+    let path = path.display();
+    let message =
+        format!("cannot write the queue `{path}`: it was removed or replaced while it was in use");
+    Refusal::new(ErrorCode::Internal, message)
+        .hint("put it back, or begin anew: imgctl stop && imgrepod")
 }
 
 /// What an error of SQLite means to who asked.

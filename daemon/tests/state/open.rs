@@ -57,6 +57,23 @@ async fn a_closed_state_says_so() {
 }
 
 #[tokio::test]
+async fn nothing_is_queued_in_a_file_that_was_removed() {
+    let kept = Kept::new().await;
+    kept.enqueue("a.png", 10).await;
+    let path = kept.directory.path().join("queue.db");
+    let away = path.with_extension("away");
+    fs::rename(&path, &away).unwrap();
+    let refused = kept.state.enqueue(vec![new(kept.mine, "b.png", 10)], at(0)).await.unwrap_err();
+    assert!(refused.message.contains("removed or replaced"), "{refused}");
+    assert_eq!(kept.all().await.len(), 1, "what is known can still be read");
+    fs::write(&path, "another").unwrap();
+    assert!(kept.state.enqueue(vec![new(kept.mine, "b.png", 10)], at(0)).await.is_err());
+    fs::rename(&away, &path).unwrap();
+    kept.enqueue("b.png", 10).await;
+    assert_eq!(kept.all().await.len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_no_queue_is_refused_and_left_as_it_is() {
     let mut kept = Kept::new().await;
     let many = (0..2000).map(|number| new(kept.mine, &format!("{number}.png"), 10)).collect();
