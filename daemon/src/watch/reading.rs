@@ -23,6 +23,9 @@ use super::scan::{Place, Remarks, Stopped, is_gone};
 /// Files that are opened in one piece: some 20 ms, after which they are remembered together.
 const PIECE: usize = 1_000;
 
+/// Linux's PATH_MAX, with the NUL at its end.
+const MAX_PATH_BYTES: usize = 4096;
+
 /// How a folder could be opened.
 pub(super) enum Opened {
     Reading(Box<Reading>),
@@ -66,6 +69,11 @@ impl Reading {
         eye: Option<&Eye>,
     ) -> Result<Opened, Stopped> {
         let root = place.open()?;
+        // The system takes no longer one: such a folder can be neither watched nor named by anyone, and
+        // must not be the end of watching all others.
+        if path.as_os_str().len() >= MAX_PATH_BYTES {
+            return Ok(Opened::Closed(rustix::io::Errno::NAMETOOLONG.into()));
+        }
         let mut remarks = Remarks::default();
         let opened = root.folder(path).and_then(|folder| {
             let rules = match &above {

@@ -126,3 +126,20 @@ async fn a_file_swapped_against_a_link_never_leads_out_of_the_folder() {
     scene.watch.look().await.unwrap();
     assert_eq!(scene.names().await, [] as [&str; 0]);
 }
+
+#[tokio::test]
+async fn a_folder_whose_path_is_too_long_does_not_end_the_watching_of_others() {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let scene = Scene::bare(settings()).await;
+    let step = "d".repeat(250);
+    let mut deep = openat(CWD, &scene.folder, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    for _ in 0..20 {
+        mkdirat(&deep, &step, Mode::RWXU).unwrap();
+        deep = openat(&deep, &step, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    let status = scene.add(After::Keep).await;
+    assert_eq!(status.state, FolderState::Watching, "{:?}", status.why);
+    assert!(status.why.unwrap().contains("too long"));
+    let path = scene.write("a.png", &png(1));
+    scene.queued(&path).await;
+}
