@@ -16,8 +16,12 @@ use super::{IMAGES, timestamp};
 /// The longest timestamp, as JSON, that is one: it is kept whole.
 const MAX_TIMESTAMP_BYTES: usize = 128;
 
-/// The largest file: a million entries. Beyond it is not an old server's, and would fill the memory.
+/// The largest file: two million entries. Beyond it is not an old server's, and would fill the memory.
 const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
+
+/// The most entries: as many as fit, were they sound. What is none at all takes two bytes in the file
+/// and some hundred here.
+const MAX_ENTRIES: usize = 2_000_000;
 
 /// An entry that can be taken if its file can.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +107,10 @@ impl<'de> Visitor<'de> for Entries<'_> {
         let mut entries = Vec::new();
         // As raw text: what is wrong inside an entry is that entry's alone.
         while let Some(raw) = list.next_element::<Box<RawValue>>()? {
+            if entries.len() >= MAX_ENTRIES {
+                let why = format!("it has more than {MAX_ENTRIES} entries");
+                return Err(serde::de::Error::custom(why));
+            }
             entries.push(entry(raw.get(), self.0));
         }
         Ok(entries)

@@ -155,3 +155,10 @@ proptest! {
         let _ = read(format!("[{{{}}}]", members.join(",")).as_bytes(), &TimeZone::UTC);
     }
 }
+
+#[test]
+fn a_list_of_nothing_does_not_fill_the_memory() {
+    let list = format!("[0{}]", ",0".repeat(MAX_ENTRIES));
+    let error = read(list.as_bytes(), &TimeZone::UTC).unwrap_err();
+    assert!(error.to_string().contains("more than"), "{error}");
+}
