@@ -96,8 +96,9 @@ impl State {
     /// `not_found` where one of them is not there; as [`State::join`].
     pub async fn retry(&self, membership: MembershipId, which: Which) -> Result<u64, Refusal> {
         self.keep(move |db| {
+            // Its content may be another though size and time are not: it is read anew.
             let set = "state = 'queued', retry_at = NULL, ended_at = NULL, error = NULL, \
-                 refused_by = NULL, faults = 0";
+                 refused_by = NULL, faults = 0, hash = NULL, hashed_at = NULL";
             match which {
                 Which::All => {
                     let sql = format!(

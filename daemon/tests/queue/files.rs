@@ -3,12 +3,13 @@
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use imgrepo_proto::ErrorCode;
 use imgrepo_proto::control::queue::UploadState::{
     Failed, Ignored, Refused, Settling, Stored, Waiting,
 };
+use imgrepo_proto::control::queue::Which;
 use imgrepo_proto::control::watch::After;
-use imgrepod::state::{Folder, How, Seen, Stamp};
+use imgrepo_proto::{BlobHash, ErrorCode};
+use imgrepod::state::{End, Folder, How, Lane, Seen, Stamp};
 use jiff::Timestamp;
 
 use crate::{Client, Served, bounded, picture, refusal_of};
@@ -181,6 +182,27 @@ async fn files_of_a_folder_that_is_away_wait_for_it() {
     std::fs::rename(client.home.join("elsewhere"), &path).unwrap();
     client.done().await;
     assert_eq!(served.names().await, ["a.png"]);
+    client.stop().await;
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_that_is_not_what_its_hash_was_is_read_anew_by_a_retry() {
+    let home = tempfile::tempdir().unwrap();
+    let served = Served::start().await;
+    let client = Client::start(home.path()).await;
+    client.meet(served.address()).await;
+    let id = client.enqueue("a.png", &picture(1, 1000)).await;
+    let membership = client.queue.membership().borrow().unwrap();
+    let now = Timestamp::now();
+    // As it is after a cut, when another content was written with the old one's size and time.
+    client.state.take(membership, Lane::Small, 1, now).await.unwrap();
+    client.state.hashed(id, BlobHash([1; 32]), now).await.unwrap();
+    client.state.ended(id, End::Queued, now).await.unwrap();
+    client.connect(served.address());
+    client.until(id, Failed).await;
+    assert_eq!(client.queue.retry(Which::All).await, Ok(1));
+    client.until(id, Stored).await;
     client.stop().await;
     served.stop().await;
 }
