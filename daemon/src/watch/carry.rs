@@ -108,7 +108,9 @@ fn copy(
             renamed => renamed,
         })?;
         rustix::fs::fsync(target)?;
-        Ok(Some(free))
+        // The draft was another's where an attempt that was given up (a pause) still went on.
+        let is_ours = has(target, &free, &Stamp::of(&copy.metadata()?));
+        Ok((is_ours || is_copy(target, &free, receipt)).then_some(free))
     });
     // After a rename it is not there.
     let _ = rustix::fs::unlinkat(target, &draft, AtFlags::empty());
