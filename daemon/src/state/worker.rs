@@ -135,15 +135,19 @@ impl Worker {
         let synced = group.iter().any(|(durability, _)| *durability == Durability::Synced);
         let mut told = Vec::with_capacity(group.len());
         let outcome = self.carry_out(group, synced, &mut told);
+        let has_changed = self.connection.total_changes() != before;
         match &outcome {
             // Once: a full disk may stay so for a week, and is asked every second.
             Err(refusal) if !self.is_failing => tracing::error!("{refusal}"),
-            Ok(()) if self.is_failing => tracing::info!("the queue can be written again"),
+            Ok(()) if self.is_failing && has_changed => {
+                tracing::info!("the queue can be written again");
+            }
             _ => {}
         }
-        self.is_failing = outcome.is_err();
+        // What only reads succeeds on a full disk too.
+        self.is_failing = outcome.is_err() || (self.is_failing && !has_changed);
         // First: who has an answer finds the number grown.
-        if self.connection.total_changes() != before {
+        if has_changed {
             self.changed.send_modify(|number| *number += 1);
         }
         for tell in told {
