@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use imgrepo_proto::Refusal;
 use imgrepo_proto::control::watch::FolderState;
 use imgrepo_proto::name::shown;
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ use super::finder::{Finder, TOLD};
 use super::hints::{Looked, look_at};
 use super::mounts;
 use super::notifier::{Blind, Hint, Notifier};
+use super::root;
 use super::scan::{Place, Remarks, Stopped, blocking, scan};
 use super::settle::Unsettled;
 
@@ -41,8 +43,8 @@ const POLL_SHARE: u32 = 20;
 /// What can be told to the task.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Look at everything; answered when it is done.
-    Rescan(oneshot::Sender<()>),
+    /// Look at everything; answered when it is done, with what the state refused.
+    Rescan(oneshot::Sender<Result<(), Refusal>>),
     /// Look at this file: it changed while it was to be uploaded.
     Look(PathBuf),
 }
@@ -127,7 +129,7 @@ impl Task {
 
     /// Until the last command is told. Dropping it loses nothing.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        self.scan().await;
+        self.scan_or_say().await;
         loop {
             let wake_at = tokio::time::Instant::from_std(self.next_due());
             // Dropping any branch is safe: what it waits for stays where it is.
@@ -140,9 +142,9 @@ impl Task {
             match woken {
                 Woken::Command(None) => return,
                 Woken::Command(Some(Command::Rescan(done))) => {
-                    self.scan().await;
+                    let scanned = self.scan().await;
                     // Who asked may be gone.
-                    let _ = done.send(());
+                    let _ = done.send(scanned);
                 }
                 Woken::Command(Some(Command::Look(path))) => {
                     self.look(BTreeMap::from([(path, false)])).await;
@@ -178,13 +180,13 @@ impl Task {
             self.is_crowded = false;
         }
         if self.next_scan <= now {
-            return self.scan().await;
+            return self.scan_or_say().await;
         }
         if self.next_check <= now {
             self.next_check = now + self.settings.poll;
             let place = self.place.clone();
             match blocking(move || place.open().map(drop)).await {
-                Ok(()) if self.is_vanished => self.scan().await,
+                Ok(()) if self.is_vanished => self.scan_or_say().await,
                 Ok(()) if self.next_left <= now => {
                     self.next_left = now + LEFT_EVERY;
                     self.look_at_left().await;
@@ -260,8 +262,16 @@ impl Task {
         }
     }
 
-    /// Looks at everything.
-    async fn scan(&mut self) {
+    /// Looks at everything; what keeps it from that is in its status.
+    async fn scan_or_say(&mut self) {
+        let _ = self.scan().await;
+    }
+
+    /// Looks at everything, where it is there.
+    ///
+    /// # Errors
+    /// The state's: then nobody knows what is in it.
+    async fn scan(&mut self) -> Result<(), Refusal> {
         let begun = Instant::now();
         if self.notifier.is_some() || self.live.borrow().scanned_at.is_none() {
             self.live.send_modify(|live| live.state = FolderState::Scanning);
@@ -275,7 +285,14 @@ impl Task {
         let now = Instant::now();
         self.next_check = now + self.settings.poll;
         match scanned {
-            Err(stopped) => self.stopped(stopped),
+            Err(stopped) => {
+                let refused = match &stopped {
+                    Stopped::State(refusal) => Err(refusal.clone()),
+                    Stopped::Vanished(_) | Stopped::Blind(_) => Ok(()),
+                };
+                self.stopped(stopped);
+                refused
+            }
             Ok(file_system) => {
                 self.is_vanished = false;
                 let pause = match self.notifier {
@@ -284,6 +301,7 @@ impl Task {
                 };
                 self.next_scan = now + pause;
                 self.say(file_system);
+                Ok(())
             }
         }
     }
@@ -371,12 +389,16 @@ impl Task {
                 self.next_scan = now + self.settings.rescan;
                 self.live.send_modify(|live| {
                     live.state = FolderState::Vanished;
+                    let is_another = why == root::ANOTHER;
+                    let back = "nothing was forgotten, and it goes on by itself when it is back";
+                    live.hint = Some(match is_another {
+                        true => format!(
+                            "{back}; if what is there now is the right one: imgctl watch add '{}'",
+                            shown(&self.place.path.to_string_lossy())
+                        ),
+                        false => back.to_owned(),
+                    });
                     live.why = Some(why);
-                    live.hint = Some(format!(
-                        "nothing was forgotten, and it goes on by itself when the folder is back; if \
-                         what is there now is the right one: imgctl watch add '{}'",
-                        shown(&self.place.path.to_string_lossy())
-                    ));
                 });
             }
             Stopped::Blind(blind) => {
@@ -384,7 +406,10 @@ impl Task {
                 self.next_scan = now;
             }
             Stopped::State(refusal) => {
-                tracing::error!("cannot look at `{path}`: {refusal}");
+                // Once: a full disk may stay so for a week, and is tried every few seconds.
+                if self.live.borrow().why.as_ref() != Some(&refusal.message) {
+                    tracing::error!("cannot look at `{path}`: {refusal}");
+                }
                 self.next_scan = now + self.settings.poll;
                 self.live.send_modify(|live| {
                     live.why = Some(refusal.message);

@@ -51,8 +51,8 @@ fn look_in(place: &Place, root: &Root, path: &Path, hints: &[(&Path, bool)], loo
     let opened = rules_of(root, place, path, &mut remarks);
     let opened = opened.and_then(|rules| Ok((rules, root.folder(path)?)));
     let (rules, folder) = match opened {
-        Ok((Some(rules), folder)) => (rules, folder),
-        Ok((None, _)) => return looked.passed.extend(paths()),
+        Ok((Ok(rules), folder)) => (rules, folder),
+        Ok((Err(_), _)) => return looked.passed.extend(paths()),
         Err(error) if is_gone(&error) => return looked.gone.extend(paths()),
         Err(error) => {
             tracing::debug!(%error, "cannot look into `{}`", path.display());

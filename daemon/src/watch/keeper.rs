@@ -35,8 +35,8 @@ pub(super) enum Ask {
     Rescan { path: Option<PathBuf>, reply: oneshot::Sender<Result<Waits, Refusal>> },
 }
 
-/// Scans that were asked for; each tells when it is done.
-type Waits = Vec<oneshot::Receiver<()>>;
+/// Scans that were asked for; each tells when it is done, and what the state refused.
+type Waits = Vec<oneshot::Receiver<Result<(), Refusal>>>;
 
 /// A folder with its tasks.
 struct Running {

@@ -40,6 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use imgrepo_proto::control::queue::Counts;
 use imgrepo_proto::control::watch::{After, FileStory, FolderState, FolderStatus};
 use imgrepo_proto::{ErrorCode, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -90,6 +91,9 @@ pub struct QueueSide {
 pub struct Watch {
     asks: mpsc::Sender<Ask>,
     state: State,
+    /// Folders of the command line, until it is known whose they are.
+    flags: Arc<[PathBuf]>,
+    membership: watch::Receiver<Option<MembershipId>>,
     end: CancellationToken,
 }
 
@@ -119,9 +123,11 @@ impl Watch {
     pub fn start(state: State, queue: QueueSide, settings: Settings) -> (Watch, JoinHandle<()>) {
         let (asks, asked) = mpsc::channel(ASKS);
         let end = CancellationToken::new();
+        let flags = settings.flags.iter().map(|path| adding::plain(path)).collect();
+        let membership = queue.membership.clone();
         let keeper = Keeper::new(state.clone(), queue, settings);
         let task = tokio::spawn(keeper.run(asked, end.clone()));
-        (Watch { asks, state, end }, task)
+        (Watch { asks, state, flags, membership, end }, task)
     }
 
     /// Ends it; what it was about is taken up by the next start.
@@ -157,6 +163,11 @@ impl Watch {
         for (folder, live) in self.ask(|reply| Ask::List { reply }).await?? {
             list.push(self.told(folder, live).await?);
         }
+        if self.membership.borrow().is_none() {
+            let is_new = |path: &&PathBuf| !list.iter().any(|folder| folder.path == **path);
+            let waiting: Vec<_> = self.flags.iter().filter(is_new).cloned().map(waiting).collect();
+            list.extend(waiting);
+        }
         Ok(list)
     }
 
@@ -165,8 +176,9 @@ impl Watch {
     /// # Errors
     /// `not_found` where it is not watched.
     pub async fn pause(&self, path: Option<PathBuf>) -> Result<Vec<FolderStatus>, Refusal> {
+        let only = path.clone();
         self.ask(|reply| Ask::Pause { path, paused: true, reply }).await??;
-        self.list().await
+        self.list_of(only).await
     }
 
     /// Goes on.
@@ -174,8 +186,9 @@ impl Watch {
     /// # Errors
     /// `not_found` where it is not watched.
     pub async fn resume(&self, path: Option<PathBuf>) -> Result<Vec<FolderStatus>, Refusal> {
+        let only = path.clone();
         self.ask(|reply| Ask::Pause { path, paused: false, reply }).await??;
-        self.list().await
+        self.list_of(only).await
     }
 
     /// Looks at every file again, in one folder or all; returns when that is done. A folder that is
@@ -184,19 +197,24 @@ impl Watch {
     /// # Errors
     /// `not_found` where it is not watched.
     pub async fn rescan(&self, path: Option<PathBuf>) -> Result<Vec<FolderStatus>, Refusal> {
+        let only = path.clone();
         for done in self.ask(|reply| Ask::Rescan { path, reply }).await?? {
-            // A folder that ended meanwhile is done too.
+            // A folder that ended meanwhile is done too; what is wrong with it is in its status.
             let _ = done.await;
         }
-        self.list().await
+        self.list_of(only).await
     }
 
     /// Looks at everything once: from here on all that is there now is known.
     ///
     /// # Errors
-    /// The state's.
+    /// The state's, of any folder: then it is not known.
     pub async fn look(&self) -> Result<(), Refusal> {
-        self.rescan(None).await.map(drop)
+        for done in self.ask(|reply| Ask::Rescan { path: None, reply }).await?? {
+            // A folder that ended meanwhile is done too.
+            done.await.unwrap_or(Ok(()))?;
+        }
+        Ok(())
     }
 
     /// What is known of a file.
@@ -208,6 +226,15 @@ impl Watch {
         let folders = self.ask(|reply| Ask::List { reply }).await??;
         let upload = self.state.story(path.clone()).await?;
         Ok(story::tell(path, folders, upload).await)
+    }
+
+    /// Those of this path, or all.
+    async fn list_of(&self, path: Option<PathBuf>) -> Result<Vec<FolderStatus>, Refusal> {
+        let mut list = self.list().await?;
+        if let Some(path) = path.map(|path| adding::plain(&path)) {
+            list.retain(|folder| folder.path == path);
+        }
+        Ok(list)
     }
 
     async fn status(&self, id: FolderId) -> Result<FolderStatus, Refusal> {
@@ -241,6 +268,21 @@ impl Watch {
         let (reply, answer) = oneshot::channel();
         self.asks.send(ask(reply)).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())
+    }
+}
+
+/// A folder of the command line before it is known whose it is.
+fn waiting(path: PathBuf) -> FolderStatus {
+    FolderStatus {
+        path,
+        after: After::Keep,
+        state: FolderState::Elsewhere,
+        why: Some("it is watched when it is known for which repository".to_owned()),
+        hint: Some("imgctl connect HOST".to_owned()),
+        file_system: None,
+        scanned_at: None,
+        counts: Counts::default(),
+        problems: Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::state::{Known, Stamp};
 use super::notifier::Eye;
 use super::probe::{Probe, probe};
 use super::root::{Entry, Folder, Root};
-use super::rules::{self, Rules};
+use super::rules::{self, Rule, Rules};
 use super::scan::{Place, Remarks, Stopped, is_gone};
 
 /// Files that are opened in one piece: some 20 ms, after which they are remembered together.
@@ -25,6 +25,9 @@ const PIECE: usize = 1_000;
 
 /// Linux's PATH_MAX, with the NUL at its end.
 const MAX_PATH_BYTES: usize = 4096;
+
+/// A folder that is passed over, and by which rule.
+pub(super) type PassedOver = (PathBuf, Rule);
 
 /// How a folder could be opened.
 pub(super) enum Opened {
@@ -77,14 +80,14 @@ impl Reading {
         let mut remarks = Remarks::default();
         let opened = root.folder(path).and_then(|folder| {
             let rules = match &above {
-                Some(above) => Some(with_own(&folder, above, &mut remarks)),
+                Some(above) => Ok(with_own(&folder, above, &mut remarks)),
                 None => rules_of(&root, place, path, &mut remarks)?,
             };
             Ok((folder, rules))
         });
         let (folder, rules) = match opened {
-            Ok((folder, Some(rules))) => (folder, rules),
-            Ok((_, None)) => return Ok(Opened::Gone),
+            Ok((folder, Ok(rules))) => (folder, rules),
+            Ok((_, Err(_))) => return Ok(Opened::Gone),
             Err(error) if is_gone(&error) => return Ok(Opened::Gone),
             Err(error) => return Ok(Opened::Closed(error)),
         };
@@ -169,25 +172,25 @@ impl Reading {
     }
 }
 
-/// The rules for a folder, from the watched one down to it; None where it is passed over itself.
-/// Blocks.
+/// The rules for a folder, from the watched one down to it; or which folder in between, itself
+/// included, is passed over by which rule. Blocks.
 pub(super) fn rules_of(
     root: &Root,
     place: &Place,
     path: &Path,
     remarks: &mut Remarks,
-) -> io::Result<Option<Arc<Rules>>> {
+) -> io::Result<Result<Arc<Rules>, PassedOver>> {
     let mut here = place.path.clone();
     let mut rules = with_own(&root.folder(&here)?, &Rules::built_in(&here), remarks);
     let below = path.strip_prefix(&place.path).map_err(|_| io::ErrorKind::NotFound)?;
     for step in below.components() {
         here.push(step);
-        if rules.passes_over(&here, true).is_some() {
-            return Ok(None);
+        if let Some(rule) = rules.passes_over(&here, true) {
+            return Ok(Err((here, rule)));
         }
         rules = with_own(&root.folder(&here)?, &rules, remarks);
     }
-    Ok(Some(rules))
+    Ok(Ok(rules))
 }
 
 /// The rules with those that stand in this folder.

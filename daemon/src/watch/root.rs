@@ -14,6 +14,10 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 
 use crate::state::Stamp;
 
+/// Why a folder is not the one that is remembered.
+pub(super) const ANOTHER: &str =
+    "another folder is in its place: it is not mounted, or was replaced";
+
 /// Which folder it is, whatever is mounted where: device and inode.
 pub(super) type Identity = (u64, u64);
 
@@ -67,9 +71,7 @@ impl Root {
         let identity = (stat.st_dev, stat.st_ino);
         let root = Root { path: path.to_owned(), folder, identity };
         match remembered {
-            Some(remembered) if !root.is(remembered) => Found::Vanished(
-                "another folder is in its place: it is not mounted, or was replaced".to_owned(),
-            ),
+            Some(remembered) if !root.is(remembered) => Found::Vanished(ANOTHER.to_owned()),
             _ => Found::Here(root),
         }
     }

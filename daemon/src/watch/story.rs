@@ -1,9 +1,11 @@
 //! What is to be said of one file beside its upload: `imgctl watch status FILE`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use imgrepo_proto::control::queue::{QueuedUpload, UploadState};
-use imgrepo_proto::control::watch::{FileStory, FolderState};
+use imgrepo_proto::control::watch::{After, FileStory, FolderState};
+use imgrepo_proto::name::shown;
 use tokio::task::spawn_blocking;
 
 use crate::state::Folder;
@@ -25,8 +27,8 @@ pub(super) async fn tell(
     let above = folders.into_iter().filter(|(folder, _)| path.starts_with(&folder.path));
     let above = above.min_by_key(|(_, live)| live.state == FolderState::Elsewhere);
     let (seen, looked_at) = (path.clone(), above.clone());
-    let state = upload.as_ref().map(|upload| upload.state);
-    let note = spawn_blocking(move || note(&seen, looked_at, state)).await;
+    let told = upload.clone();
+    let note = spawn_blocking(move || note(&seen, looked_at, told.as_ref())).await;
     FileStory {
         path,
         folder: above.map(|(folder, _)| folder.path),
@@ -35,7 +37,11 @@ pub(super) async fn tell(
     }
 }
 
-fn note(path: &Path, above: Option<(Folder, Live)>, upload: Option<UploadState>) -> Option<String> {
+fn note(
+    path: &Path,
+    above: Option<(Folder, Live)>,
+    upload: Option<&QueuedUpload>,
+) -> Option<String> {
     let said = |text: &str| Some(text.to_owned());
     let Some((folder, live)) = above else {
         return said(match upload {
@@ -59,13 +65,22 @@ fn note(path: &Path, above: Option<(Folder, Live)>, upload: Option<UploadState>)
     }
     let passed_over = |why: &dyn std::fmt::Display| Some(format!("it is passed over by {why}"));
     let rules = match rules_of(&root, &place, parent, &mut Remarks::default()) {
-        Ok(Some(rules)) => rules,
-        Ok(None) => return said("it is in a folder that is passed over by a rule"),
+        Ok(Ok(rules)) => rules,
+        Ok(Err((folder, rule))) => {
+            let folder = shown(&folder.to_string_lossy());
+            return Some(format!("it is in `{folder}`, which is passed over by {rule}"));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return said("it is not there"),
         Err(error) => return Some(format!("its folder cannot be looked into: {error}")),
     };
     let Ok(inside) = root.folder(parent) else { return said("it is not there") };
     match inside.entry(name) {
         Err(error) => return Some(format!("it cannot be looked at: {error}")),
+        // Where to is said with its upload.
+        Ok(None) if upload.is_some_and(|upload| upload.moved_to.is_some()) => return None,
+        Ok(None) if upload.is_some() && folder.after == After::Trash => {
+            return said("it is not there any more: files of this folder go to the trash");
+        }
         Ok(None) => return said("it is not there"),
         Ok(Some(Entry::Other(what))) => {
             return Some(format!("it is {what}: only files are uploaded"));
@@ -81,7 +96,8 @@ fn note(path: &Path, above: Option<(Folder, Live)>, upload: Option<UploadState>)
                 return passed_over(&rule);
             }
             let written = || probe(&inside, name, stamp).map(|probe| probe.writer);
-            if upload == Some(UploadState::Settling) && written() == Some(Writer::Some) {
+            let is_settling = upload.is_some_and(|upload| upload.state == UploadState::Settling);
+            if is_settling && written() == Some(Writer::Some) {
                 return said("a program has it open for writing: it is taken when that closes it");
             }
         }
@@ -89,6 +105,8 @@ fn note(path: &Path, above: Option<(Folder, Live)>, upload: Option<UploadState>)
     match live.state {
         FolderState::Paused => said("its watched folder is paused"),
         FolderState::Elsewhere => live.why,
+        // A folder that cannot be looked through says why.
+        FolderState::Scanning if upload.is_none() && live.why.is_some() => live.why,
         _ if upload.is_none() => said("it was not looked at yet: imgctl watch rescan"),
         _ => None,
     }

@@ -99,7 +99,9 @@ async fn a_folder_of_the_command_line_is_the_first_membership_s_for_good() {
     let (ana, bo) = (member(&state, "ana").await, member(&state, "bo").await);
     let flags = Settings { flags: vec![folder.clone()], ..settings() };
     let (watch, task, queue) = start(&state, None, flags.clone());
-    assert_eq!(watch.list().await.unwrap(), []);
+    let waiting = watch.list().await.unwrap();
+    assert_eq!((&waiting[0].path, waiting[0].state), (&folder, FolderState::Elsewhere));
+    assert_eq!(waiting[0].hint.as_deref(), Some("imgctl connect HOST"));
     queue.membership.send_replace(Some(ana));
     let state_of = async |watch: &Watch, expected| {
         let wait = async {
@@ -114,7 +116,7 @@ async fn a_folder_of_the_command_line_is_the_first_membership_s_for_good() {
         tokio::time::timeout(PATIENCE, wait).await.unwrap()
     };
     // It is not there yet.
-    state_of(&watch, FolderState::Vanished).await;
+    assert_eq!(state_of(&watch, FolderState::Vanished).await.len(), 1);
     std::fs::create_dir(&folder).unwrap();
     state_of(&watch, FolderState::Watching).await;
     watch.end();
@@ -187,4 +189,36 @@ async fn a_disk_that_is_unmounted_comes_back_by_itself() {
     scene.watch.rm(scene.folder.clone()).await.unwrap();
     unmount(&scene.folder);
     unmount(&disk);
+}
+
+#[tokio::test]
+async fn what_is_told_of_one_folder_is_answered_with_it_alone() {
+    let scene = Scene::new().await;
+    let other = scene.home.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    scene.watch.add(other.clone(), After::Keep).await.unwrap();
+    let one = Some(other.join(""));
+    for told in [
+        scene.watch.pause(one.clone()).await.unwrap(),
+        scene.watch.resume(one.clone()).await.unwrap(),
+        scene.watch.rescan(one).await.unwrap(),
+    ] {
+        assert_eq!(told.iter().map(|folder| &folder.path).collect::<Vec<_>>(), [&other]);
+    }
+    assert_eq!(scene.watch.pause(None).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_story_says_why_there_is_none() {
+    let scene = Scene::new().await;
+    std::fs::create_dir_all(scene.path(".hidden/below")).unwrap();
+    let hidden = scene.write(".hidden/below/a.png", &png(1));
+    for (path, said) in [
+        (scene.path("none.png"), "it is not there"),
+        (scene.path("none/none/none.png"), "it is not there"),
+        (hidden, ".hidden`, which is passed over by the built-in rule `.*`"),
+    ] {
+        let note = scene.watch.story(path).await.unwrap().note.unwrap();
+        assert!(note.ends_with(said), "{note}");
+    }
 }

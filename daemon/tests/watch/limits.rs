@@ -1,5 +1,7 @@
 //! The system's limits: hints that are lost, watches that run out.
 
+use imgrepo_proto::ErrorCode;
+
 use super::*;
 
 /// A limit of the whole system, put back at the end.
@@ -81,4 +83,47 @@ async fn with_three_watches() {
     scene.queued(&late).await;
     std::fs::remove_file(&late).unwrap();
     scene.until(&late, |row| row.is_none()).await;
+}
+
+/// Who waits until everything is uploaded must not hear that it is, where nobody could look.
+#[tokio::test]
+async fn a_look_that_cannot_be_written_down_is_none() {
+    let disk = tempfile::tempdir().unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=2m", "imgrepo-test"]).arg(disk.path());
+    if !mount.status().is_ok_and(|status| status.success()) {
+        return not_proven("a full disk needs root, to mount a small tmpfs");
+    }
+    struct Unmount<'a>(&'a Path);
+    impl Drop for Unmount<'_> {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+        }
+    }
+    let unmount = Unmount(disk.path());
+    let state = State::open(&disk.path().join("queue.db")).unwrap();
+    let ana = member(&state, "ana").await;
+    let folder = tempfile::tempdir().unwrap();
+    let (watch, task, _queue) = start(&state, Some(ana), settings());
+    watch.add(folder.path().to_owned(), After::Keep).await.unwrap();
+    watch.look().await.unwrap();
+    let ballast = disk.path().join("ballast");
+    // Until no byte more fits.
+    let filled = std::fs::write(&ballast, vec![0; 4 << 20]);
+    assert!(filled.is_err());
+    let path = folder.path().join("a.png");
+    std::fs::write(&path, png(1)).unwrap();
+    let refused = watch.look().await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::StorageFull, "{refused}");
+    let note = watch.story(path.clone()).await.unwrap().note.unwrap();
+    assert!(note.contains("no room"), "{note}");
+    let told = watch.rescan(None).await.unwrap();
+    assert!(told[0].why.as_ref().unwrap().contains("no room") && told[0].hint.is_some());
+    std::fs::remove_file(ballast).unwrap();
+    watch.look().await.unwrap();
+    assert!(state.story(path).await.unwrap().is_some());
+    watch.end();
+    task.await.unwrap();
+    state.close().await;
+    drop(unmount);
 }
