@@ -1,9 +1,13 @@
 //! `Watch`: the watched folders.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use imgrepo_proto::Refusal;
 use imgrepo_proto::control::Outcome;
-use imgrepo_proto::control::watch::WatchRequest;
+use imgrepo_proto::control::queue::UploadState;
+use imgrepo_proto::control::reply::SessionState;
+use imgrepo_proto::control::watch::{FileStory, WatchRequest};
 
 use super::Context;
 use super::connection::Answer;
@@ -26,8 +30,25 @@ pub(super) async fn watch(context: &Context, request: WatchRequest) -> Answer {
         WatchRequest::Pause { path } => Outcome::Folders(watch.pause(path).await?),
         WatchRequest::Resume { path } => Outcome::Folders(watch.resume(path).await?),
         WatchRequest::Rescan { path } => Outcome::Folders(watch.rescan(path).await?),
-        WatchRequest::Status { path } => Outcome::File(Box::new(watch.story(path).await?)),
+        WatchRequest::Status { path } => Outcome::File(Box::new(story(context, path).await?)),
     })
+}
+
+/// A file's story, with what its turn waits for.
+async fn story(context: &Context, path: PathBuf) -> Result<FileStory, Refusal> {
+    let mut story = context.watch.story(path).await?;
+    let is_queued = story.upload.as_ref().is_some_and(|up| up.state == UploadState::Queued);
+    if is_queued && story.note.is_none() {
+        let queue = context.queue.status().await?;
+        let is_connected = context.session.status().borrow().state == SessionState::Connected;
+        story.note = match (queue.paused, is_connected) {
+            (true, _) => Some("the queue is paused; it goes on with: imgctl queue resume"),
+            (_, false) => Some("it is sent when the session to the server is back"),
+            _ => None,
+        }
+        .map(str::to_owned);
+    }
+    Ok(story)
 }
 
 /// Right after the first `connect` it takes a moment until it is known whose folders these are.

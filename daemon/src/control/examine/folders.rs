@@ -14,6 +14,10 @@ fn of_folder(folder: &FolderStatus) -> Finding {
     let path = folder.path.display().to_string();
     let (state, how, fix) = match folder.state {
         FolderState::Watching => (FindingState::Ok, "is watched", None),
+        // One that could be looked through says nothing beside.
+        FolderState::Scanning if folder.why.is_some() => {
+            (FindingState::Problem, "cannot be looked through", None)
+        }
         FolderState::Scanning => (FindingState::Ok, "is being looked through", None),
         FolderState::Polling => (FindingState::Warning, "is looked at from time to time", None),
         FolderState::Paused => {
@@ -21,14 +25,12 @@ fn of_folder(folder: &FolderStatus) -> Finding {
         }
         FolderState::Vanished => (
             FindingState::Problem,
-            "is not there",
+            "has vanished",
             Some(format!("mount it again; if it is gone for good: imgctl watch rm '{path}'")),
         ),
-        FolderState::Elsewhere => (
-            FindingState::Warning,
-            "belongs to another repository and waits for it",
-            Some("imgctl connect to that one".to_owned()),
-        ),
+        FolderState::Elsewhere => {
+            (FindingState::Warning, "waits", Some("imgctl connect to that one".to_owned()))
+        }
     };
     let why = folder.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     let mut message = format!("`{path}`{kind} {how}{why}");
@@ -78,5 +80,11 @@ mod tests {
         assert!(told.message.contains("from time to time: no watches are left; 1 of"));
         assert_eq!(told.hint.as_deref(), Some("raise it"));
         assert_eq!(of_folder(&folder(FolderState::Vanished)).state, FindingState::Problem);
+        assert_eq!(of_folder(&folder(FolderState::Scanning)).state, FindingState::Ok);
+        let mut full = folder(FolderState::Scanning);
+        full.why = Some("no room is left".to_owned());
+        let told = of_folder(&full);
+        assert_eq!(told.state, FindingState::Problem);
+        assert_eq!(told.message, "`/f` (ext4) cannot be looked through: no room is left");
     }
 }
