@@ -135,7 +135,7 @@ fn below<'a>(
     let why = folder.why.iter().map(|why| shown(why));
     let hint = folder.hint.iter().map(|hint| format!("hint: {}", shown(hint)));
     let problems = folder.problems.iter().take(problems);
-    let problems =
-        problems.map(|upload| uploads::painted(out, upload.state, &uploads::line(upload)));
+    let problems = problems.map(|upload| (upload.state, uploads::line_in(&folder.path, upload)));
+    let problems = problems.map(|(state, line)| uploads::painted(out, state, &line));
     why.chain(hint).chain(problems)
 }

@@ -1,6 +1,8 @@
 //! Uploads of the queue as people and programs see them: a row of a table, a line, a document, and
 //! how many are in which state. Pure; shared by the verbs that show any of it.
 
+use std::path::Path;
+
 use imgrepo_proto::control::queue::{Counts, QueuedUpload, UploadId, UploadState};
 use imgrepo_proto::name::shown;
 use imgrepo_proto::{BlobHash, ImageId};
@@ -68,6 +70,14 @@ pub(crate) fn line(upload: &QueuedUpload) -> String {
     format!("{:<9}  {}", upload.state.word(), with_cause(upload))
 }
 
+/// The same below its watched folder, which is said already.
+pub(crate) fn line_in(folder: &Path, upload: &QueuedUpload) -> String {
+    let below = upload.path.as_deref().and_then(|path| path.strip_prefix(folder).ok());
+    let what = below.map_or_else(|| what(upload), table::path);
+    let cause = cause(upload).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{:<9}  {what}{cause}", upload.state.word())
+}
+
 /// The file, and what went wrong with it.
 pub(crate) fn with_cause(upload: &QueuedUpload) -> String {
     match cause(upload) {
@@ -79,8 +89,9 @@ pub(crate) fn with_cause(upload: &QueuedUpload) -> String {
 /// What went wrong, without the name where the file is said anyway.
 pub(crate) fn cause(upload: &QueuedUpload) -> Option<String> {
     let message = &upload.error.as_ref()?.message;
-    let act = format!("cannot store `{}`: ", shown(&upload.name));
-    Some(shown(message.strip_prefix(&act).unwrap_or(message)))
+    let acts = [("store", shown(&upload.name)), ("upload", what(upload)), ("read", what(upload))];
+    let mut acts = acts.iter().map(|(act, what)| format!("cannot {act} `{what}`: "));
+    Some(shown(acts.find_map(|act| message.strip_prefix(&act)).unwrap_or(message)))
 }
 
 /// Its state, with what is to be known beside.
@@ -143,6 +154,37 @@ mod tests {
         let counts = Counts { stored: 7, sending: 1, failed: 2, ..Counts::default() };
         assert_eq!(counted(&counts), "1 sending, 2 failed, 7 stored");
         assert_eq!(counted(&Counts::default()), "");
+    }
+
+    #[test]
+    fn what_went_wrong_does_not_say_the_file_again() {
+        let mut upload = QueuedUpload {
+            id: UploadId(1),
+            path: Some("/w/a/b.jpg".into()),
+            folder: Some("/w".into()),
+            name: "b.jpg".to_owned(),
+            state: UploadState::Failed,
+            size: 1,
+            done: None,
+            hash: None,
+            image: None,
+            seen_at: Timestamp::UNIX_EPOCH,
+            queued_at: None,
+            hashed_at: None,
+            sent_at: None,
+            ended_at: None,
+            attempts: 1,
+            retry_at: None,
+            error: None,
+            moved_to: None,
+        };
+        assert_eq!(line_in(Path::new("/w"), &upload), "failed     a/b.jpg");
+        for message in ["cannot store `b.jpg`: it is so", "cannot read `/w/a/b.jpg`: it is so"] {
+            upload.error =
+                Some(imgrepo_proto::Refusal::new(imgrepo_proto::ErrorCode::FileError, message));
+            assert_eq!(line(&upload), "failed     /w/a/b.jpg: it is so");
+            assert_eq!(line_in(Path::new("/w"), &upload), "failed     a/b.jpg: it is so");
+        }
     }
 
     #[test]

@@ -90,7 +90,12 @@ fn past(upload: &QueuedUpload) -> Vec<(Timestamp, String)> {
         0 | 1 => String::new(),
         attempts => format!(", attempt {attempts}"),
     };
-    add(upload.sent_at, format!("sent{attempt}"));
+    // What the server had, or does not want, was not sent: it said so when it was asked.
+    let sent = match upload.state {
+        UploadState::Duplicate | UploadState::Ignored => "the server was asked",
+        _ => "sent",
+    };
+    add(upload.sent_at, format!("{sent}{attempt}"));
     let end = match upload.state {
         UploadState::Stored => format!("stored{image}"),
         UploadState::Duplicate => format!("stored before{image}"),
