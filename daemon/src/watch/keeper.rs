@@ -184,6 +184,10 @@ impl Keeper {
 
     /// How a folder is.
     fn live(&self, folder: &Folder) -> Live {
+        if self.membership().is_none() {
+            let why = "it is watched again when its repository is connected to";
+            return Live::still(FolderState::Elsewhere, Some(why), Some("imgctl connect HOST"));
+        }
         if self.membership() != Some(folder.membership) {
             let why = "it belongs to another repository, or to another person there";
             return Live::still(FolderState::Elsewhere, Some(why), None);

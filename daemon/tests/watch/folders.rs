@@ -87,6 +87,13 @@ async fn folders_wait_for_whose_they_are() {
     let path = scene.write("a.png", &png(1));
     scene.watch.look().await.unwrap();
     assert_eq!(scene.row(&path).await, None);
+    scene.queue.membership.send_replace(None);
+    let wait = async {
+        while scene.status().await.hint.as_deref() != Some("imgctl connect HOST") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap();
     scene.queue.membership.send_replace(Some(scene.ana));
     scene.queued(&path).await;
 }
