@@ -91,13 +91,20 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn forget(&self, folder: FolderId, paths: Vec<PathBuf>) -> Result<(), Refusal> {
+        let leaving = self.leaving.clone();
         self.soon(move |db| {
-            let sql = "DELETE FROM upload \
+            let sql = "SELECT id FROM upload \
                  WHERE folder = ? AND directory = ? AND file = ? AND put_away = 0";
-            let mut forget = db.prepare_cached(sql)?;
+            let mut find = db.prepare_cached(sql)?;
+            let mut forget = db.prepare_cached("DELETE FROM upload WHERE id = ?")?;
             for path in &paths {
                 let (directory, name) = place(path);
-                forget.execute((folder.0, directory, name))?;
+                let found = find.query_row((folder.0, directory, name), |row| unsigned(row, 0));
+                if let Some(id) = found.optional()?
+                    && !leaving.has(UploadId(id))
+                {
+                    forget.execute([signed(id)])?;
+                }
             }
             Ok(())
         })

@@ -7,6 +7,7 @@
 mod files;
 mod folders;
 mod format;
+mod leaving;
 mod rows;
 mod stamp;
 mod turns;
@@ -24,9 +25,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::database;
 
+pub use leaving::Leave;
 pub use stamp::Stamp;
 
 use format::FORMAT;
+use leaving::Leaving;
 use worker::{Durability, Fault, Job, Worker};
 
 /// Jobs that may wait for the thread: who asks more waits to ask.
@@ -40,6 +43,7 @@ pub const LARGE_ABOVE_BYTES: u64 = 1024 * 1024;
 pub struct State {
     jobs: mpsc::Sender<Job>,
     changed: watch::Sender<u64>,
+    leaving: Leaving,
 }
 
 /// A person in a repository: whose queue and whose folders.
@@ -255,7 +259,7 @@ impl State {
             .name("state".to_owned())
             .spawn(move || worker.run())
             .map_err(|error| unusable(&error))?;
-        Ok(State { jobs, changed })
+        Ok(State { jobs, changed, leaving: Leaving::default() })
     }
 
     /// Does what was asked before, and closes the file. What is asked later is `shutting_down`.

@@ -104,6 +104,8 @@ async fn round(
         for receipt in receipts {
             let id = receipt.id;
             let (place, after) = (place.clone(), after.clone());
+            // Until its row says where it went.
+            let _leave = state.leave(id);
             let done = spawn_blocking(move || put_away(&place, &after, &receipt)).await;
             match done.unwrap_or_else(|error| Err(internal(&error))) {
                 Ok(Some(moved_to)) => state.put_away(id, moved_to).await?,

@@ -181,3 +181,20 @@ async fn a_hundred_thousand_files_are_known() {
     let page = kept.state.page(kept.mine, false, None, 100).await.unwrap();
     assert_eq!((page.len(), page[0].id.0), (100, done + 1));
 }
+
+#[tokio::test]
+async fn a_file_that_is_being_put_away_is_not_taken_for_deleted() {
+    let kept = Kept::new().await;
+    let folder = kept.folder("/p").await;
+    kept.see(&folder, "/p/a.png", 10, How::Settled).await;
+    let id = kept.story("/p/a.png").await.id;
+    kept.take(Lane::Small, 9, at(1)).await;
+    kept.end(id, receipt()).await;
+    let paths = vec![PathBuf::from("/p/a.png")];
+    let leave = kept.state.leave(id);
+    kept.state.forget(folder.id, paths.clone()).await.unwrap();
+    assert_eq!(kept.story("/p/a.png").await.state, Stored, "it has not said where it went");
+    drop(leave);
+    kept.state.forget(folder.id, paths).await.unwrap();
+    assert!(kept.all().await.is_empty(), "given up, it is forgotten as any other");
+}

@@ -195,7 +195,8 @@ mod tests {
     fn what_gets_its_row_while_it_is_swept_stays() {
         let home = tempfile::tempdir().unwrap();
         let spool = Spool::open(home.path().join("queue")).unwrap();
-        let fresh = spool.begin().unwrap();
+        let mut fresh = spool.begin().unwrap();
+        fresh.write(b"P6\n1 1\n255\nabc").unwrap();
         let (number, _) = fresh.finish().unwrap();
         let here = spool.here().unwrap();
         let needed = HashSet::new();
