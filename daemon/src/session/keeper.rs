@@ -11,6 +11,7 @@ use imgrepo_proto::{ErrorCode, PersonName, Seq};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use crate::link::{End, Inbox, Incoming, Outbox};
 
@@ -20,11 +21,11 @@ use super::greet::lost;
 use super::machine::{Action, Input, Machine};
 use super::peer::{Dialog, v1::V1, v2::V2};
 use super::seen::Seen;
-use super::wake::Clocks;
+use super::wake::Sleeps;
 use super::{Address, Connection, Dialect, GOODBYE, Session, Settings, Wish, random};
 
-/// How often the last event seen is written down: after a crash at most the events of so long are
-/// read again.
+/// How long after an event the last one seen is written down: after a crash at most the events of so
+/// long are read again.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// The close code of RFC 6455 for an end in order.
@@ -217,11 +218,11 @@ impl Keeper {
     /// Takes what the server says until the link ends.
     async fn serve(&mut self, address: &Address, up: &mut Up) -> End {
         let session = self.session.clone();
-        let mut save = tokio::time::interval(SAVE_EVERY);
-        let clocks_now = || Clocks::new(Timestamp::now(), tokio::time::Instant::now());
-        let mut clocks = clocks_now();
+        // What the greeting told is written down at once; then only what is new.
+        let mut save_at = Some(Instant::now());
+        let mut sleeps = Sleeps::new();
         loop {
-            // Both are cancel-safe: a message stays in the inbox, a tick comes again.
+            // All are cancel-safe: a message stays in the inbox, a moment comes again, a sleep is told.
             tokio::select! {
                 message = up.inbox.next() => match message {
                     Ok(Incoming::Text(text)) => {
@@ -230,17 +231,18 @@ impl Keeper {
                         let received = session.feed().received();
                         if received != before {
                             session.0.status.send_modify(|status| status.seq = Some(received));
+                            save_at.get_or_insert_with(|| Instant::now() + SAVE_EVERY);
                         }
                     }
                     Ok(Incoming::Data(bytes)) => up.dialog.data(bytes),
                     Err(end) => return end,
                 },
-                _ = save.tick() => {
-                    if let Some(slept) = clocks.slept(clocks_now()) {
-                        up.outbox.abort(&format!("this computer slept for {} s", slept.as_secs()));
-                    }
+                () = sleep_until(save_at.unwrap_or_else(Instant::now)), if save_at.is_some() => {
                     self.note_seen(address);
-                    self.start_saving();
+                    save_at = (!self.start_saving()).then(|| Instant::now() + SAVE_EVERY);
+                }
+                slept = sleeps.next() => {
+                    up.outbox.abort(&format!("this computer slept for {} s", slept.as_secs()));
                 }
             }
         }
@@ -254,10 +256,10 @@ impl Keeper {
     }
 
     /// Writes down what was seen, beside everything else, one writing at a time. The task is waited
-    /// for by [`Keeper::save`].
-    fn start_saving(&mut self) {
+    /// for by [`Keeper::save`]. False where one is still under way.
+    fn start_saving(&mut self) -> bool {
         if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
-            return;
+            return false;
         }
         if let Some(unsaved) = self.seen.as_mut().and_then(Seen::take_unsaved) {
             self.saving = Some(tokio::task::spawn_blocking(move || {
@@ -266,6 +268,7 @@ impl Keeper {
                 }
             }));
         }
+        true
     }
 
     async fn save(&mut self) {
