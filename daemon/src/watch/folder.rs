@@ -2,7 +2,10 @@
 //!
 //! [`super::Watch`] starts one for each folder that is active and ends it by its token. What it does
 //! may be given up at any point: a scan at the next start finds what was left. The folder itself is
-//! opened for each piece of work anew, so that it can be unmounted at any time.
+//! opened for each piece of work anew, so that it can be unmounted at any time. While nothing happens
+//! there and events tell of it, it sleeps until the next scan.
+
+mod standing;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -11,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use imgrepo_proto::Refusal;
 use imgrepo_proto::control::watch::FolderState;
-use imgrepo_proto::name::shown;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -22,7 +24,6 @@ use super::finder::{Finder, TOLD};
 use super::hints::{Looked, look_at};
 use super::mounts;
 use super::notifier::{Blind, Hint, Notifier};
-use super::root;
 use super::scan::{Place, Remarks, Stopped, blocking, scan};
 use super::settle::Unsettled;
 
@@ -33,8 +34,9 @@ const BATCH: usize = 4_096;
 /// the same crowd of files half-way.
 const LOST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often it is seen whether a file is settling that nobody waits for: one that the queue gave
-/// back when too many were on their way here. No shorter than the longest pause between two looks.
+/// How long after a change it is seen whether a file is settling that nobody waits for: one that the
+/// queue gave back when too many were on their way here. No shorter than the longest pause between
+/// two looks.
 const LEFT_EVERY: Duration = Duration::from_secs(30);
 
 /// A poll takes at most a twentieth of the time.
@@ -47,6 +49,8 @@ pub(super) enum Command {
     Rescan(oneshot::Sender<Result<(), Refusal>>),
     /// Look at this file: it changed while it was to be uploaded.
     Look(PathBuf),
+    /// See whether the folder is there: something was mounted or unmounted.
+    Check,
 }
 
 /// How the folder is.
@@ -80,8 +84,10 @@ pub(super) struct Task {
     /// More files are settling than are kept.
     is_crowded: bool,
     next_scan: Instant,
+    /// Where no event tells that it is gone, or back.
     next_check: Instant,
-    next_left: Instant,
+    /// None while nothing has changed.
+    next_left: Option<Instant>,
     last_scan: Duration,
     remarks: Remarks,
 }
@@ -91,6 +97,8 @@ enum Woken {
     Command(Option<Command>),
     Hint(Option<Hint>),
     Lost,
+    /// Rows are not as they were.
+    Changed,
     Time,
 }
 
@@ -121,7 +129,7 @@ impl Task {
             is_crowded: false,
             next_scan: now,
             next_check: now,
-            next_left: now + LEFT_EVERY,
+            next_left: None,
             last_scan: Duration::ZERO,
             remarks: Remarks::default(),
         }
@@ -129,6 +137,7 @@ impl Task {
 
     /// Until the last command is told. Dropping it loses nothing.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut changed = self.state.changed();
         self.scan_or_say().await;
         loop {
             let wake_at = tokio::time::Instant::from_std(self.next_due());
@@ -137,6 +146,7 @@ impl Task {
                 command = commands.recv() => Woken::Command(command),
                 hint = next_hint(&mut self.notifier) => Woken::Hint(hint),
                 () = self.lost.notified() => Woken::Lost,
+                Ok(()) = changed.changed(), if self.next_left.is_none() => Woken::Changed,
                 () = tokio::time::sleep_until(wake_at) => Woken::Time,
             };
             match woken {
@@ -150,6 +160,7 @@ impl Task {
                     self.look(BTreeMap::from([(path, false)])).await;
                 }
                 Woken::Hint(Some(first)) => self.hinted(first).await,
+                Woken::Command(Some(Command::Check)) => self.check().await,
                 // Its thread has ended, which it never does by itself.
                 Woken::Hint(None) => {
                     self.notifier = None;
@@ -159,6 +170,7 @@ impl Task {
                     let pause = LOST_PAUSE.max(self.last_scan * 2);
                     self.next_scan = self.next_scan.min(Instant::now() + pause);
                 }
+                Woken::Changed => self.next_left = Some(Instant::now() + LEFT_EVERY),
                 Woken::Time => self.on_time().await,
             }
         }
@@ -166,7 +178,13 @@ impl Task {
 
     fn next_due(&self) -> Instant {
         let due = self.unsettled.next_due().unwrap_or(self.next_scan);
-        due.min(self.next_scan).min(self.next_check)
+        let check = self.is_unheard().then_some(self.next_check);
+        [self.next_left, check].into_iter().flatten().fold(due.min(self.next_scan), Instant::min)
+    }
+
+    /// No event tells what becomes of the folder itself.
+    fn is_unheard(&self) -> bool {
+        self.notifier.is_none()
     }
 
     async fn on_time(&mut self) {
@@ -182,18 +200,26 @@ impl Task {
         if self.next_scan <= now {
             return self.scan_or_say().await;
         }
-        if self.next_check <= now {
-            self.next_check = now + self.settings.poll;
-            let place = self.place.clone();
-            match blocking(move || place.open().map(drop)).await {
-                Ok(()) if self.is_vanished => self.scan_or_say().await,
-                Ok(()) if self.next_left <= now => {
-                    self.next_left = now + LEFT_EVERY;
-                    self.look_at_left().await;
-                }
-                Ok(()) => {}
-                Err(stopped) => self.stopped(stopped),
+        if self.next_left.is_some_and(|left| left <= now) {
+            self.next_left = None;
+            // When it is back all of it is looked at.
+            if !self.is_vanished {
+                self.look_at_left().await;
             }
+        }
+        if self.is_unheard() && self.next_check <= now {
+            self.check().await;
+        }
+    }
+
+    /// Sees whether it is there.
+    async fn check(&mut self) {
+        self.next_check = Instant::now() + self.settings.poll;
+        let place = self.place.clone();
+        match blocking(move || place.open().map(drop)).await {
+            Ok(()) if self.is_vanished => self.scan_or_say().await,
+            Ok(()) => {}
+            Err(stopped) => self.stopped(stopped),
         }
     }
 
@@ -202,8 +228,11 @@ impl Task {
         match self.state.settling(self.place.id).await {
             Ok(paths) => {
                 let left = paths.into_iter().filter(|path| !self.unsettled.has(path));
-                let left = left.take(TOLD).map(|path| (path, false)).collect();
-                self.look(left).await;
+                let left: BTreeMap<_, _> = left.take(TOLD).map(|path| (path, false)).collect();
+                if !left.is_empty() {
+                    self.next_left = Some(Instant::now() + LEFT_EVERY);
+                    self.look(left).await;
+                }
             }
             Err(refusal) => self.stopped(refusal.into()),
         }
@@ -346,77 +375,6 @@ impl Task {
         self.state.folder_scanned(self.place.id, now).await?;
         self.live.send_modify(|live| live.scanned_at = Some(now));
         Ok(file_system)
-    }
-
-    fn go_blind(&mut self, blind: Blind) {
-        tracing::warn!("`{}` is polled: {}", self.place.path.display(), blind.why);
-        self.notifier = None;
-        self.blind = Some(blind);
-        self.see_again = Instant::now() + self.settings.rescan;
-    }
-
-    /// It is as it should be, or polled; says which.
-    fn say(&mut self, file_system: Option<String>) {
-        let (state, why, hint) = match (&self.notifier, &self.blind) {
-            (Some(_), _) => (FolderState::Watching, self.remarks.text(), None),
-            (None, Some(blind)) => {
-                (FolderState::Polling, Some(blind.why.clone()), blind.hint.clone())
-            }
-            (None, None) => {
-                let kind = file_system.as_deref().unwrap_or("this file system");
-                let why = format!("no event tells what other machines change on {kind}");
-                (FolderState::Polling, Some(why), None)
-            }
-        };
-        self.live.send_modify(|live| {
-            *live = Live { state, why, hint, file_system, scanned_at: live.scanned_at };
-        });
-    }
-
-    /// Something keeps it from being looked at.
-    fn stopped(&mut self, stopped: Stopped) {
-        let path = self.place.path.display();
-        let now = Instant::now();
-        match stopped {
-            Stopped::Vanished(why) => {
-                if !self.is_vanished {
-                    tracing::warn!("the watched folder `{path}` has vanished: {why}");
-                }
-                self.is_vanished = true;
-                self.notifier = None;
-                // They are looked at again when it is back: their rows say that they were settling.
-                self.unsettled = Unsettled::new(self.settings.settle);
-                self.next_scan = now + self.settings.rescan;
-                self.live.send_modify(|live| {
-                    live.state = FolderState::Vanished;
-                    let is_another = why == root::ANOTHER;
-                    let back = "nothing was forgotten, and it goes on by itself when it is back";
-                    live.hint = Some(match is_another {
-                        true => format!(
-                            "{back}; if what is there now is the right one: imgctl watch add '{}'",
-                            shown(&self.place.path.to_string_lossy())
-                        ),
-                        false => back.to_owned(),
-                    });
-                    live.why = Some(why);
-                });
-            }
-            Stopped::Blind(blind) => {
-                self.go_blind(blind);
-                self.next_scan = now;
-            }
-            Stopped::State(refusal) => {
-                // Once: a full disk may stay so for a week, and is tried every few seconds.
-                if self.live.borrow().why.as_ref() != Some(&refusal.message) {
-                    tracing::error!("cannot look at `{path}`: {refusal}");
-                }
-                self.next_scan = now + self.settings.poll;
-                self.live.send_modify(|live| {
-                    live.why = Some(refusal.message);
-                    live.hint = refusal.hint;
-                });
-            }
-        }
     }
 }
 

@@ -5,25 +5,30 @@
 //! place that starts and ends them.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use imgrepo_proto::control::watch::{After, FolderState};
 use imgrepo_proto::name::shown;
 use imgrepo_proto::{ErrorCode, Refusal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::{Folder, FolderId, MembershipId, State};
 
 use super::folder::{Command, Live, Task};
+use super::mounts::Mounts;
 use super::root::{Found, Root};
+use super::running::{Failed, Running, spawn_until};
 use super::scan::Place;
 use super::{QueueSide, Settings, adding, after};
 
 /// Commands that wait for a folder's task. More files that changed than this are found by a scan.
 const COMMANDS: usize = 1_024;
+
+/// Failed tasks that wait to be started anew; others wait to say so.
+const FAILURES: usize = 16;
 
 /// What can be asked.
 #[derive(Debug)]
@@ -38,32 +43,30 @@ pub(super) enum Ask {
 /// Scans that were asked for; each tells when it is done, and what the state refused.
 type Waits = Vec<oneshot::Receiver<Result<(), Refusal>>>;
 
-/// A folder with its tasks.
-struct Running {
-    /// As it was when they were started.
-    folder: Folder,
-    commands: mpsc::Sender<Command>,
-    lost: Arc<Notify>,
-    live: watch::Receiver<Live>,
-    trouble: watch::Receiver<Option<Refusal>>,
-    end: CancellationToken,
-    /// Joined by [`Running::stop`].
-    tasks: Vec<JoinHandle<()>>,
-}
-
 pub(super) struct Keeper {
     state: State,
     queue: QueueSide,
     settings: Arc<Settings>,
     running: HashMap<FolderId, Running>,
+    /// Says which folder's task has failed.
+    failed: mpsc::Sender<FolderId>,
+    failures: Option<mpsc::Receiver<FolderId>>,
     /// The flags were given to a membership.
     is_flagged: bool,
 }
 
 impl Keeper {
     pub(super) fn new(state: State, queue: QueueSide, settings: Settings) -> Keeper {
-        let settings = Arc::new(settings);
-        Keeper { state, queue, settings, running: HashMap::new(), is_flagged: false }
+        let (failed, failures) = mpsc::channel(FAILURES);
+        Keeper {
+            state,
+            queue,
+            settings: Arc::new(settings),
+            running: HashMap::new(),
+            failed,
+            failures: Some(failures),
+            is_flagged: false,
+        }
     }
 
     /// Until told to end; then all tasks have ended.
@@ -71,12 +74,14 @@ impl Keeper {
         let mut unsettled = self.queue.unsettled.take();
         let mut membership = self.queue.membership.clone();
         self.sync_or_say().await;
-        let mut checks = tokio::time::interval(self.settings.poll);
+        let mut failures = self.failures.take();
+        let mounts = Mounts::new(self.settings.poll);
         loop {
             // Dropping any branch is safe: what was not taken stays in its channel.
             tokio::select! {
                 () = end.cancelled() => break,
-                _ = checks.tick() => self.revive().await,
+                Some(folder) = next(&mut failures) => self.revive(folder).await,
+                () = mounts.changed() => self.check(),
                 ask = asks.recv() => match ask {
                     Some(ask) => self.answer(ask).await,
                     None => break,
@@ -225,16 +230,19 @@ impl Keeper {
         }
     }
 
+    /// Something was mounted or unmounted, maybe at or above a watched folder.
+    fn check(&self) {
+        for running in self.running.values() {
+            if running.commands.try_send(Command::Check).is_err() {
+                running.lost.notify_one();
+            }
+        }
+    }
+
     /// Starts anew what has failed: a folder must not be left alone without anyone noticing.
-    async fn revive(&mut self) {
-        let failed = self.running.values().filter(|running| running.has_failed());
-        let failed: Vec<_> = failed.map(|running| running.folder.id).collect();
-        for id in &failed {
-            self.stop(*id).await;
-        }
-        if !failed.is_empty() {
-            self.sync_or_say().await;
-        }
+    async fn revive(&mut self, folder: FolderId) {
+        self.stop(folder).await;
+        self.sync_or_say().await;
     }
 
     async fn sync_or_say(&mut self) {
@@ -331,58 +339,28 @@ impl Keeper {
             live,
             lost.clone(),
         );
-        let mut tasks = vec![spawn_until(&end, task.run(told))];
+        let failed = Failed {
+            id: folder.id,
+            path: folder.path.clone(),
+            told: self.failed.clone(),
+            pause: self.settings.poll,
+        };
+        let mut tasks = vec![spawn_until(&end, failed.clone(), task.run(told))];
         if folder.after != After::Keep {
             let (state, receipts) = (self.state.clone(), self.queue.receipts.clone());
             let after = after::run(state, place, folder.after.clone(), receipts, trouble);
-            tasks.push(spawn_until(&end, after));
+            tasks.push(spawn_until(&end, failed, after));
         }
         Running { folder, commands, lost, live: seen, trouble: troubled, end, tasks }
     }
 }
 
-impl Running {
-    /// Whether a task has ended that never does by itself.
-    fn has_failed(&self) -> bool {
-        self.tasks.iter().any(JoinHandle::is_finished)
-    }
-
-    async fn stop(self) {
-        self.end.cancel();
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "looking after `{}` failed", show(&self.folder.path));
-            }
-        }
-    }
-}
-
-/// A task that is given up when it is told to end. Joined by [`Running::stop`].
-fn spawn_until(
-    end: &CancellationToken,
-    work: impl Future<Output = ()> + Send + 'static,
-) -> JoinHandle<()> {
-    let end = end.clone();
-    tokio::spawn(async move {
-        // Dropping the work is safe at any point: it says so itself.
-        tokio::select! {
-            () = end.cancelled() => {}
-            () = work => {}
-        }
-    })
-}
-
-async fn next(
-    unsettled: &mut Option<mpsc::Receiver<(FolderId, PathBuf)>>,
-) -> Option<(FolderId, PathBuf)> {
-    match unsettled {
-        Some(files) => files.recv().await,
+/// The next of what comes, where anything does. Cancel-safe.
+async fn next<T>(coming: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match coming {
+        Some(coming) => coming.recv().await,
         None => std::future::pending().await,
     }
-}
-
-fn show(path: &Path) -> String {
-    shown(&path.to_string_lossy())
 }
 
 fn internal(error: &tokio::task::JoinError) -> Refusal {

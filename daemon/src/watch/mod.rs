@@ -8,12 +8,13 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `keeper` | which folders are watched, for whom; what can be asked |
+//! | `running` | a folder's tasks: ended, and started anew where they fail |
 //! | `folder` | one folder's task: hints, looks, scans, how it is |
 //! | `scan`, `reading`, `hints` | what is there against what is known; what is behind hints |
 //! | `finder` | what they found, on its way to the state |
 //! | `probe`, `lease`, `settle` | a look at one file, and whether it is whole |
 //! | `rules` | what is passed over by its name |
-//! | `root`, `mounts` | the folder as the disk has it; its file system |
+//! | `root`, `mounts` | the folder as the disk has it; its file system, and what is mounted |
 //! | `notifier` | the system's notices |
 //! | `after`, `carry` | what becomes of a file that has its receipt |
 
@@ -31,6 +32,7 @@ mod probe;
 mod reading;
 mod root;
 mod rules;
+mod running;
 mod scan;
 mod settle;
 mod story;

@@ -3,6 +3,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 /// File systems whose files change without this machine: by other machines, or by the host of this
 /// one. No event tells of that.
@@ -49,6 +50,45 @@ pub(super) fn kind_of(folder: &Path) -> Option<String> {
     let folder = folder.canonicalize().ok()?;
     let mounts = std::fs::read("/proc/self/mountinfo").ok()?;
     kind_in(&mounts, &folder)
+}
+
+/// Tells when something is mounted or unmounted, which no folder's own events do.
+#[derive(Debug)]
+pub(super) struct Mounts {
+    #[cfg(target_os = "linux")]
+    table: Option<tokio::io::unix::AsyncFd<std::fs::File>>,
+    poll: Duration,
+}
+
+impl Mounts {
+    /// From now on; where the system does not tell, each `poll` counts as a change. In a runtime's
+    /// context.
+    pub(super) fn new(poll: Duration) -> Mounts {
+        #[cfg(target_os = "linux")]
+        {
+            use tokio::io::unix::AsyncFd;
+            // proc_pid_mounts(5): a change of the table is an event of priority.
+            let table = std::fs::File::open("/proc/self/mountinfo").ok();
+            // Its successor is unsafe for what may close its file behind its back; this owns it.
+            #[expect(deprecated)]
+            let watched = |file| AsyncFd::with_interest(file, tokio::io::Interest::PRIORITY).ok();
+            let table = table.and_then(watched);
+            Mounts { table, poll }
+        }
+        #[cfg(not(target_os = "linux"))]
+        Mounts { poll }
+    }
+
+    /// The next change. Cancel-safe.
+    pub(super) async fn changed(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(table) = &self.table
+            && let Ok(mut ready) = table.ready(tokio::io::Interest::PRIORITY).await
+        {
+            return ready.clear_ready();
+        }
+        tokio::time::sleep(self.poll).await;
+    }
 }
 
 /// By the mount with the longest path above the folder; of several in one place the last one counts,
