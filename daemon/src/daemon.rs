@@ -73,7 +73,7 @@ impl Ground {
     /// # Errors
     /// Another daemon runs, or a directory or a file of the state cannot be used.
     pub fn take(paths: Paths) -> Result<Ground, Refusal> {
-        let listening = Listening::open(&paths.endpoint)?;
+        let listening = Listening::open(&paths.endpoint, &program())?;
         make_directory(&paths.state)?;
         let memory = Memory::open(paths.state.join("session.json"))?;
         Ok(Ground { paths, listening, memory })
@@ -93,10 +93,7 @@ impl Daemon {
     /// Whatever cannot be started, with what to do about it; all that was started is stopped again.
     pub async fn start(ground: Ground, config: Config) -> Result<Daemon, Refusal> {
         let Ground { paths, listening, memory } = ground;
-        let program = Program {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let program = program();
         let spool = Spool::open(paths.state.join("spool"))?;
         let database = paths.state.join("queue.db");
         let opened = spawn_blocking(move || State::open(&database)).await;
@@ -297,6 +294,13 @@ impl Serving {
             None => tracing::error!("the server is still in use and is cut"),
         }
         self.repository.close().await;
+    }
+}
+
+fn program() -> Program {
+    Program {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 

@@ -81,7 +81,7 @@ impl Plane {
             queue,
             watch,
         };
-        let listening = Listening::open(&endpoint).unwrap();
+        let listening = Listening::open(&endpoint, &program()).unwrap();
         let control = Some(Control::serve(listening, Arc::new(context)));
         Plane { home, endpoint, session, stop, control }
     }

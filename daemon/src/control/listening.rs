@@ -6,11 +6,21 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use imgrepo_proto::control::Endpoint;
+use imgrepo_proto::control::client::Client;
+use imgrepo_proto::session::command::Program;
 use imgrepo_proto::{ErrorCode, Refusal};
 use interprocess::local_socket::ListenerOptions;
 use interprocess::local_socket::tokio::Listener;
+
+/// How long a daemon that was killed may take to let go of lock and socket: the system takes its
+/// memory first, which is some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two looks whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The socket and the lock. Dropping it takes the socket away, then lets the lock go.
 pub struct Listening {
@@ -20,11 +30,12 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Takes the socket. Blocking, in a runtime's context.
+    /// Takes the socket; one that a dying daemon still holds is waited for, one that a daemon answers
+    /// is not. Blocking, in a runtime's context.
     ///
     /// # Errors
     /// `conflict` where another daemon has it, `denied` where its directory is not this user's alone.
-    pub fn open(endpoint: &Endpoint) -> Result<Listening, Refusal> {
+    pub fn open(endpoint: &Endpoint, program: &Program) -> Result<Listening, Refusal> {
         let failed = |error: io::Error| {
             let path = endpoint.path();
             let code = match error.kind() {
@@ -35,10 +46,22 @@ impl Listening {
         };
         private_directory(endpoint.directory()).map_err(failed)?;
         endpoint.check().map_err(failed)?;
-        let lock = lock(endpoint).map_err(failed)??;
-        if is_answered(endpoint) {
-            return Err(running(None));
-        }
+        let begun = Instant::now();
+        let lock = loop {
+            let taken = lock(endpoint).map_err(failed)?;
+            let taken = taken.and_then(|lock| match is_reached(endpoint) {
+                true => Err(running(None)),
+                false => Ok(lock),
+            });
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            match taken {
+                Err(refusal) if left.is_zero() || Client::is_answered(endpoint, program, left) => {
+                    return Err(refusal);
+                }
+                Err(_) => std::thread::sleep(LOOK_EVERY),
+                Ok(lock) => break lock,
+            }
+        };
         let listener = bind(endpoint).map_err(failed)?;
         Ok(Listening { listener, _lock: lock })
     }
@@ -76,9 +99,9 @@ fn lock(endpoint: &Endpoint) -> io::Result<Result<File, Refusal>> {
     Ok(Ok(lock))
 }
 
-/// Whether somebody answers although the lock was free: its file may have been deleted under a
+/// Whether somebody is there although the lock was free: its file may have been deleted under a
 /// living daemon (a cleaner of the temporary directory).
-fn is_answered(endpoint: &Endpoint) -> bool {
+fn is_reached(endpoint: &Endpoint) -> bool {
     use interprocess::local_socket::Stream;
     use interprocess::local_socket::traits::Stream as _;
     endpoint.name().and_then(Stream::connect).is_ok()
@@ -127,16 +150,39 @@ fn private_directory(directory: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn open(endpoint: &Endpoint) -> Result<Listening, Refusal> {
+        let program = Program { name: "test".to_owned(), version: "0".to_owned() };
+        Listening::open(endpoint, &program)
+    }
+
+    #[tokio::test]
+    async fn who_lets_go_a_moment_later_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let endpoint = Endpoint::at(home.path().join("run"), "control.sock");
+        let dying = open(&endpoint).unwrap();
+        let next = std::thread::scope(|scope| {
+            let runtime = tokio::runtime::Handle::current();
+            let endpoint = &endpoint;
+            let next = scope.spawn(move || {
+                let _context = runtime.enter();
+                open(endpoint)
+            });
+            drop(dying);
+            next.join().unwrap()
+        });
+        next.unwrap();
+    }
+
     #[tokio::test]
     async fn one_daemon_at_a_time_and_a_dead_ones_socket_is_taken_over() {
         use std::os::unix::fs::PermissionsExt as _;
         let home = tempfile::tempdir().unwrap();
         let endpoint = Endpoint::at(home.path().join("below/run"), "control.sock");
-        let first = Listening::open(&endpoint).unwrap();
+        let first = open(&endpoint).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(endpoint.directory()), 0o700);
         assert_eq!(mode(&endpoint.path()), 0o600);
-        let refusal = Listening::open(&endpoint).err().unwrap();
+        let refusal = open(&endpoint).err().unwrap();
         assert_eq!(refusal.code, ErrorCode::Conflict);
         let process = std::process::id();
         assert_eq!(refusal.message, format!("the daemon is already running (process {process})"));
@@ -145,10 +191,10 @@ mod tests {
 
         // What a killed daemon leaves: a socket that nobody answers, a lock that nobody holds.
         drop(std::os::unix::net::UnixListener::bind(endpoint.path()).unwrap());
-        let second = Listening::open(&endpoint).unwrap();
+        let second = open(&endpoint).unwrap();
         // A cleaner deleted the lock under a living daemon.
         std::fs::remove_file(endpoint.path().with_extension("lock")).unwrap();
-        assert_eq!(Listening::open(&endpoint).err().unwrap().code, ErrorCode::Conflict);
+        assert_eq!(open(&endpoint).err().unwrap().code, ErrorCode::Conflict);
         drop(second);
     }
 
@@ -159,10 +205,10 @@ mod tests {
         let run = home.path().join("run");
         std::fs::create_dir(&run).unwrap();
         std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o755)).unwrap();
-        drop(Listening::open(&Endpoint::at(&run, "s.sock")).unwrap());
+        drop(open(&Endpoint::at(&run, "s.sock")).unwrap());
         let link = home.path().join("link");
         std::os::unix::fs::symlink(&run, &link).unwrap();
-        let refusal = Listening::open(&Endpoint::at(&link, "s.sock")).err().unwrap();
+        let refusal = open(&Endpoint::at(&link, "s.sock")).err().unwrap();
         assert_eq!(refusal.code, ErrorCode::Denied);
     }
 }

@@ -7,11 +7,19 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use imgrepo_proto::Seq;
 
 /// Longer than any line that we write.
 const LINE_BYTES: u64 = 256;
+
+/// How long a process that was killed may take to let go of it: the system takes its memory first,
+/// which is some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two looks whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The data directory is this process's.
 #[derive(Debug)]
@@ -30,7 +38,7 @@ pub(crate) struct Before {
 }
 
 impl Lock {
-    /// Takes the directory; None where another process has it.
+    /// Takes the directory; None where another process has it and keeps it. Blocks.
     pub(crate) fn take(directory: &Path) -> io::Result<Option<(Lock, Before)>> {
         let file = OpenOptions::new()
             .read(true)
@@ -38,10 +46,16 @@ impl Lock {
             .create(true)
             .truncate(false)
             .open(directory.join("repository.lock"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
         let mut line = String::new();
         // What is no text was not written by us: an unclean end.

@@ -70,6 +70,15 @@ impl Client {
         Ok(Client { endpoint, program, deadline: None, start, open })
     }
 
+    /// Whether a daemon of any version answers here within this time.
+    #[must_use]
+    pub fn is_answered(endpoint: &Endpoint, program: &Program, within: Duration) -> bool {
+        match Open::greet(endpoint, program, Instant::now().checked_add(within)) {
+            Ok(_) => true,
+            Err(why) => why.code == ErrorCode::Unsupported,
+        }
+    }
+
     /// The daemon's name and version, as it said last.
     #[must_use]
     pub fn daemon(&self) -> Option<&Program> {
