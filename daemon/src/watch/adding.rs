@@ -11,6 +11,8 @@ use imgrepo_proto::{ErrorCode, Refusal};
 
 use crate::state::Folder;
 
+use super::mounts;
+
 /// A path without a slash at its end and the like; what it leads to is not looked at.
 pub(super) fn plain(path: &Path) -> PathBuf {
     path.components().filter(|step| *step != Component::CurDir).collect()
@@ -28,6 +30,26 @@ pub(super) fn is_there(path: &Path) -> Result<(), Refusal> {
             refused(path, ErrorCode::NotFound, "it is not there")
         }
         Err(error) => refused(path, ErrorCode::FileError, &error.to_string()),
+    }
+}
+
+/// Refuses the whole system, and what the system shows of itself as files: none of it was put there
+/// by a person, and reading some of it does things.
+pub(super) fn is_a_persons(path: &Path) -> Result<(), Refusal> {
+    let real = real(path);
+    if real.parent().is_none() {
+        return refused(path, ErrorCode::BadRequest, "it is the whole system; name a folder in it");
+    }
+    match mounts::kind_of(path) {
+        Some(kind) if mounts::is_systems(&kind) => {
+            let why = format!("what is there is the system's own ({kind})");
+            refused(path, ErrorCode::BadRequest, &why)
+        }
+        // In a container it is a file system of another kind.
+        _ if real == Path::new("/dev") => {
+            refused(path, ErrorCode::BadRequest, "what is there are devices")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -131,6 +131,7 @@ impl Keeper {
         let identity = spawn_blocking(move || {
             let (path, after) = &checked;
             adding::is_there(path)?;
+            adding::is_a_persons(path)?;
             after::check(after)?;
             adding::is_apart(path, after, &others, &settings.own)?;
             match Root::open(path, None) {
@@ -289,6 +290,7 @@ impl Keeper {
             }
             let (checked, settings) = (path.clone(), self.settings.clone());
             let apart = spawn_blocking(move || {
+                adding::is_a_persons(&checked)?;
                 adding::is_apart(&checked, &After::Keep, &others, &settings.own)
             });
             match apart.await.map_err(|error| internal(&error))? {

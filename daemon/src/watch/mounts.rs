@@ -38,6 +38,30 @@ pub(super) fn is_shared(kind: &str) -> bool {
     SHARED.binary_search(&kind).is_ok() || kind == "fuse" || kind.starts_with("fuse.")
 }
 
+/// File systems that have no files of anyone's: the system shows itself in them.
+const SYSTEMS: [&str; 15] = [
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "mqueue",
+    "proc",
+    "pstore",
+    "securityfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// Whether nothing there was put there by a person.
+pub(super) fn is_systems(kind: &str) -> bool {
+    SYSTEMS.binary_search(&kind).is_ok()
+}
+
 /// Whether a file keeps its number there from one mount to the next.
 pub(super) fn keeps_inodes(kind: &str) -> bool {
     !matches!(kind, "vfat" | "msdos" | "exfat" | "fuse" | "9p" | "cifs" | "smb3" | "smbfs")
@@ -155,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_other_machines_change_is_polled() {
-        assert!(SHARED.is_sorted());
+        assert!(SHARED.is_sorted() && SYSTEMS.is_sorted());
         for kind in ["nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "fuse.rclone", "virtiofs"] {
             assert!(is_shared(kind), "{kind}");
         }

@@ -42,6 +42,16 @@ async fn folders_that_cannot_be_watched_are_refused_with_the_reason() {
     let file = scene.home.path().join("file");
     std::fs::write(&file, b"").unwrap();
     assert!(refused(file, After::Keep).await.message.contains("no folder"));
+    for (path, why) in [
+        ("/", "the whole system"),
+        ("/proc", "the system's own (proc)"),
+        ("/proc/self/", "the system's own (proc)"),
+        ("/sys", "the system's own (sysfs)"),
+        ("/dev", "what is there"),
+    ] {
+        let whole = refused(PathBuf::from(path), After::Keep).await;
+        assert!(whole.code == ErrorCode::BadRequest && whole.message.contains(why), "{whole}");
+    }
     let other = scene.home.path().join("other");
     std::fs::create_dir(&other).unwrap();
     let into = refused(other.clone(), After::Move(scene.path("below"))).await;
