@@ -68,6 +68,8 @@ pub struct WatchConfig {
     pub folders: Vec<PathBuf>,
     /// How long a file must stay as it is where nothing better is known.
     pub settle: Duration,
+    /// How long where its end is missing.
+    pub torn: Duration,
     /// How often everything is looked at.
     pub rescan: Duration,
     /// How often where changes are not told.
@@ -123,6 +125,9 @@ const MAX_SESSIONS: u32 = 10_000;
 /// A file that has not changed for so long is whole, where nothing better tells: programs that pause
 /// longer while they write are rare, and a person waits that long.
 const SETTLE_SECONDS: u32 = 2;
+/// An image whose end is missing may be a copy that was cut short and is done again soon: what noticed
+/// that it failed has done so within minutes. One that stays so is kept by people who know why.
+const TORN_MINUTES: u32 = 10;
 /// Between two looks at everything: what was missed is not missed for long, and it costs a second
 /// for 100,000 files.
 const RESCAN_MINUTES: u32 = 15;
@@ -274,6 +279,7 @@ fn watch(folders: &[PathBuf], file: &file::Watch) -> WatchConfig {
     WatchConfig {
         folders: folders.iter().cloned().map(absolute).collect(),
         settle: seconds(file.settle_seconds, SETTLE_SECONDS),
+        torn: seconds(file.torn_minutes, TORN_MINUTES) * 60,
         rescan: seconds(file.rescan_minutes.map(NonZero::get), RESCAN_MINUTES) * 60,
         poll: seconds(file.poll_seconds.map(NonZero::get), POLL_SECONDS),
     }

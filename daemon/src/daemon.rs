@@ -162,6 +162,7 @@ impl Daemon {
         };
         let settings = watch::Settings {
             settle: config.watch.settle,
+            torn: config.watch.torn,
             rescan: config.watch.rescan,
             poll: config.watch.poll,
             flags: config.watch.folders,

@@ -59,6 +59,7 @@ impl Plane {
         let (queue, _) = queue.unwrap();
         let settings = watch::Settings {
             settle: Duration::ZERO,
+            torn: Duration::ZERO,
             rescan: Duration::from_secs(60),
             poll: Duration::from_secs(1),
             flags: Vec::new(),

@@ -45,6 +45,7 @@ pub(super) struct Client {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Watch {
     pub(super) settle_seconds: Option<u32>,
+    pub(super) torn_minutes: Option<u32>,
     pub(super) rescan_minutes: Option<NonZero<u32>>,
     pub(super) poll_seconds: Option<NonZero<u32>>,
 }

@@ -147,12 +147,15 @@ fn how_folders_are_watched() {
     let watch = |flags: &Flags, file: &str| Ok(resolve(flags, &[], &nothing, file)?.watch);
     let default = watch(&Flags::default(), "").unwrap();
     assert_eq!(default.settle, Duration::from_secs(2));
+    assert_eq!(default.torn, Duration::from_secs(600));
     assert_eq!(default.rescan, Duration::from_secs(900));
     assert_eq!((default.poll, default.folders.len()), (Duration::from_secs(5), 0));
     let flags = Flags { watch: vec!["/a".into(), "b".into()], ..Flags::default() };
-    let file = "[watch]\nsettle_seconds = 0\nrescan_minutes = 1\npoll_seconds = 3\n";
+    let file =
+        "[watch]\nsettle_seconds = 0\ntorn_minutes = 1\nrescan_minutes = 1\npoll_seconds = 3\n";
     let told = watch(&flags, file).unwrap();
     assert_eq!((told.settle, told.rescan), (Duration::ZERO, Duration::from_secs(60)));
+    assert_eq!(told.torn, Duration::from_secs(60));
     let here = std::env::current_dir().unwrap();
     assert_eq!(told.folders, [PathBuf::from("/a"), here.join("b")]);
     let again = [OsString::from("--watch"), "/a".into(), "--watch".into(), here.join("b").into()];

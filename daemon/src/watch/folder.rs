@@ -112,7 +112,7 @@ impl Task {
         lost: Arc<Notify>,
     ) -> Task {
         let now = Instant::now();
-        let unsettled = Unsettled::new(settings.settle);
+        let unsettled = Unsettled::new(settings.settle, settings.torn);
         Task {
             place,
             state,

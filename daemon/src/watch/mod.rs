@@ -66,6 +66,8 @@ const ASKS: usize = 64;
 pub struct Settings {
     /// How long a file must stay as it is where nothing better is known.
     pub settle: Duration,
+    /// How long where its end is missing.
+    pub torn: Duration,
     /// How often everything is looked at, whatever was hinted at.
     pub rescan: Duration,
     /// How often where no hints come, and how often it is seen whether a folder is still there.
@@ -95,6 +97,8 @@ pub struct Watch {
     state: State,
     /// Folders of the command line, until it is known whose they are.
     flags: Arc<[PathBuf]>,
+    /// As in [`Settings`].
+    torn: Duration,
     membership: watch::Receiver<Option<MembershipId>>,
     end: CancellationToken,
 }
@@ -126,10 +130,10 @@ impl Watch {
         let (asks, asked) = mpsc::channel(ASKS);
         let end = CancellationToken::new();
         let flags = settings.flags.iter().map(|path| adding::plain(path)).collect();
-        let membership = queue.membership.clone();
+        let (membership, torn) = (queue.membership.clone(), settings.torn);
         let keeper = Keeper::new(state.clone(), queue, settings);
         let task = tokio::spawn(keeper.run(asked, end.clone()));
-        (Watch { asks, state, flags, membership, end }, task)
+        (Watch { asks, state, flags, torn, membership, end }, task)
     }
 
     /// Ends it; what it was about is taken up by the next start.
@@ -227,7 +231,7 @@ impl Watch {
         let path = adding::plain(&path);
         let folders = self.ask(|reply| Ask::List { reply }).await??;
         let upload = self.state.story(path.clone()).await?;
-        Ok(story::tell(path, folders, upload).await)
+        Ok(story::tell(path, folders, upload, self.torn).await)
     }
 
     /// Those of this path, or all.

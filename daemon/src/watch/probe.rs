@@ -1,5 +1,5 @@
-//! A look at one file: is it written, and do its first bytes say that it is an image? Opens it, reads
-//! at most [`DECIDING_BYTES`], and closes it. Called by the scan and for hints; blocks.
+//! A look at one file: is it written, do its first bytes say that it is an image, and is its end there?
+//! Opens it, reads its first [`DECIDING_BYTES`] and mostly as few of its last, and closes it. Called by the scan and for hints; blocks.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 
 use imgrepo_proto::{ErrorCode, ImageName, Refusal};
 
-use crate::repository::picture::{DECIDING_BYTES, Guess, kind_of};
+use crate::repository::picture::{DECIDING_BYTES, Ending, Guess, ending_of, kind_of};
 use crate::state::{How, Seen, Stamp};
 
 use super::lease::{Writer, writer_of};
@@ -22,14 +22,18 @@ pub(super) struct Probe {
     pub(super) name: OsString,
     pub(super) stamp: Stamp,
     pub(super) writer: Writer,
+    /// Its end is missing.
+    pub(super) torn: bool,
     /// Why it is not to be uploaded, as far as one can tell without reading it.
     unfit: Option<Refusal>,
 }
 
 /// Looks at a file; None where it is no regular file any more.
 pub(super) fn probe(folder: &Folder, name: &OsStr, stamp: Stamp) -> Option<Probe> {
-    let found = |stamp, writer, unfit| Some(Probe { name: name.to_owned(), stamp, writer, unfit });
-    let file = match folder.file(name) {
+    let found = |stamp, writer, unfit| {
+        Some(Probe { name: name.to_owned(), stamp, writer, torn: false, unfit })
+    };
+    let mut file = match folder.file(name) {
         Ok(file) => file,
         // Another program has a lease of its own, to be told before someone else opens it: a file
         // server, whose client may write at any time.
@@ -56,19 +60,25 @@ pub(super) fn probe(folder: &Folder, name: &OsStr, stamp: Stamp) -> Option<Probe
             Err(_) => return found(Stamp::of(&metadata), writer, None),
         }
     }
+    let stamp = Stamp::of(&metadata);
     let unfit = match kind_of(&first[..len]) {
-        Guess::Image(_) => None,
+        Guess::Image(kind) => {
+            // While it is written its end is missing anyway. A fault of the disk the upload will say.
+            let torn = writer != Writer::Some
+                && ending_of(&mut file, stamp.size, kind).is_ok_and(|end| end == Ending::Torn);
+            return Some(Probe { torn, ..found(stamp, writer, None)? });
+        }
         Guess::NotAnImage | Guess::NeedMore => {
             Some(Refusal::new(ErrorCode::NotAnImage, "it is not an image, by its first bytes"))
         }
     };
-    found(Stamp::of(&metadata), writer, unfit)
+    found(stamp, writer, unfit)
 }
 
 impl Probe {
     /// For [`super::settle`].
     pub(super) fn look(&self, renamed: bool) -> Look {
-        Look { stamp: self.stamp, writer: self.writer, renamed }
+        Look { stamp: self.stamp, writer: self.writer, renamed, torn: self.torn }
     }
 
     /// What is to be remembered of it, where that is new.

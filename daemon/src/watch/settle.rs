@@ -2,7 +2,8 @@
 //!
 //! A file that a program has open for writing is never taken, and looked at again from time to time
 //! (its close is heard of besides). One without a writer is taken at once. Where the system does not
-//! tell, it must stay as it is for a while. One file is taken at most once for one stamp: what is
+//! tell, it must stay as it is for a while; one whose end is missing for a long while, as what wrote it
+//! may have been killed and be started again. One file is taken at most once for one stamp: what is
 //! taken is no longer here, and [`super::scan`] passes over what is known.
 
 use std::collections::{BTreeSet, HashMap};
@@ -33,12 +34,14 @@ pub(super) struct Look {
     pub(super) writer: Writer,
     /// It was just renamed to this name, so whoever made it means it to be whole.
     pub(super) renamed: bool,
+    /// Its end is missing.
+    pub(super) torn: bool,
 }
 
 /// What follows from a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is whole.
+    /// It is whole, or has been as it is for long enough.
     Take,
     /// It is whole, and has no bytes.
     Empty,
@@ -60,21 +63,24 @@ struct Settling {
 #[derive(Debug)]
 pub(super) struct Unsettled {
     settle: Duration,
+    torn: Duration,
     files: HashMap<PathBuf, Settling>,
     due: BTreeSet<(Instant, PathBuf)>,
 }
 
 impl Unsettled {
-    /// None; `settle` is how long a file must stay as it is where nothing better is known.
-    pub(super) fn new(settle: Duration) -> Self {
-        Unsettled { settle, files: HashMap::new(), due: BTreeSet::new() }
+    /// None; `settle` is how long a file must stay as it is where nothing better is known, `torn` how
+    /// long where its end is missing.
+    pub(super) fn new(settle: Duration, torn: Duration) -> Self {
+        Unsettled { settle, torn, files: HashMap::new(), due: BTreeSet::new() }
     }
 
     /// Takes a look at a file.
     pub(super) fn look(&mut self, path: &Path, look: Look, now: Instant) -> Verdict {
         let before = self.files.get(path).copied().filter(|file| file.stamp == look.stamp);
         let since = before.map_or(now, |file| file.since);
-        let rest = (since + self.settle).saturating_duration_since(now);
+        let rest_of = |whole: Duration| (since + whole).saturating_duration_since(now);
+        let rest = rest_of(self.settle);
         let pause = match look.writer {
             Writer::Some => {
                 let looks = before.map_or(0, |file| file.looks);
@@ -82,6 +88,9 @@ impl Unsettled {
             }
             // Most programs that make an empty file are about to fill it.
             Writer::None | Writer::Unknown if look.stamp.size == 0 => rest,
+            // Whoever renamed it did not look into it. Should it grow, that is a look of its own.
+            Writer::None if look.torn => rest_of(self.torn),
+            Writer::Unknown if look.torn => rest.max(rest_of(self.torn)),
             Writer::None => Duration::ZERO,
             Writer::Unknown if look.renamed => Duration::ZERO,
             Writer::Unknown => rest,

@@ -11,12 +11,14 @@ use super::*;
 
 const SETTLE: Duration = Duration::from_secs(2);
 
+const TORN: Duration = Duration::from_secs(600);
+
 fn stamp(number: i64, size: u64) -> Stamp {
     Stamp { device: 1, inode: 1, size, modified: (number, 0) }
 }
 
 fn look(number: i64, writer: Writer) -> Look {
-    Look { stamp: stamp(number, 5), writer, renamed: false }
+    Look { stamp: stamp(number, 5), writer, renamed: false, torn: false }
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -25,7 +27,7 @@ fn seconds(seconds: u64) -> Duration {
 
 #[test]
 fn a_file_without_a_writer_is_taken_at_once() {
-    let mut files = Unsettled::new(SETTLE);
+    let mut files = Unsettled::new(SETTLE, TORN);
     let now = Instant::now();
     assert_eq!(files.look(Path::new("a"), look(1, Writer::None), now), Verdict::Take);
     assert_eq!(files.next_due(), None);
@@ -33,7 +35,7 @@ fn a_file_without_a_writer_is_taken_at_once() {
 
 #[test]
 fn a_file_with_a_writer_is_never_taken_and_looked_at_ever_more_seldom() {
-    let mut files = Unsettled::new(SETTLE);
+    let mut files = Unsettled::new(SETTLE, TORN);
     let mut now = Instant::now();
     let path = Path::new("a");
     let renamed = Look { renamed: true, ..look(1, Writer::Some) };
@@ -56,7 +58,7 @@ fn a_file_with_a_writer_is_never_taken_and_looked_at_ever_more_seldom() {
 
 #[test]
 fn where_the_system_does_not_tell_it_must_stay_as_it_is() {
-    let mut files = Unsettled::new(SETTLE);
+    let mut files = Unsettled::new(SETTLE, TORN);
     let start = Instant::now();
     let path = Path::new("a");
     let unknown = |number, after| (look(number, Writer::Unknown), start + seconds(after));
@@ -71,10 +73,36 @@ fn where_the_system_does_not_tell_it_must_stay_as_it_is() {
 }
 
 #[test]
-fn an_empty_file_is_given_time_to_be_filled() {
-    let mut files = Unsettled::new(SETTLE);
+fn a_torn_file_is_taken_when_it_is_whole_or_stays_as_it_is() {
+    let mut files = Unsettled::new(SETTLE, TORN);
     let start = Instant::now();
-    let empty = Look { stamp: stamp(1, 0), writer: Writer::None, renamed: true };
+    let path = Path::new("a");
+    let torn = |number, writer| Look { torn: true, ..look(number, writer) };
+    let news = |is_news| Verdict::Wait { is_news };
+    let renamed = Look { renamed: true, ..torn(1, Writer::None) };
+    assert_eq!(files.look(path, renamed, start), news(true));
+    assert_eq!(files.next_due(), Some(start + TORN));
+    let mut ask = |look, after| files.look(path, look, start + after);
+    assert_eq!(ask(torn(1, Writer::Unknown), SETTLE), news(false));
+    // It grows, is closed, and is torn still.
+    assert_eq!(ask(torn(2, Writer::Some), seconds(60)), news(true));
+    assert_eq!(ask(torn(2, Writer::None), seconds(90)), news(false));
+    assert_eq!(ask(torn(2, Writer::None), seconds(60) + TORN - SETTLE), news(false));
+    assert_eq!(ask(torn(2, Writer::None), seconds(60) + TORN), Verdict::Take);
+    assert_eq!(ask(torn(3, Writer::None), seconds(900)), news(true));
+    assert_eq!(ask(look(4, Writer::None), seconds(901)), Verdict::Take, "it is whole");
+    // Who wants no such wait has none, but for the one that every file has.
+    let mut files = Unsettled::new(SETTLE, Duration::ZERO);
+    assert_eq!(files.look(path, torn(1, Writer::None), start), Verdict::Take);
+    assert_eq!(files.look(path, torn(2, Writer::Unknown), start), news(true));
+    assert_eq!(files.look(path, torn(2, Writer::Unknown), start + SETTLE), Verdict::Take);
+}
+
+#[test]
+fn an_empty_file_is_given_time_to_be_filled() {
+    let mut files = Unsettled::new(SETTLE, TORN);
+    let start = Instant::now();
+    let empty = Look { stamp: stamp(1, 0), writer: Writer::None, renamed: true, torn: false };
     let path = Path::new("a");
     assert_eq!(files.look(path, empty, start), Verdict::Wait { is_news: true });
     assert_eq!(files.look(path, empty, start + SETTLE), Verdict::Empty);
@@ -84,7 +112,7 @@ fn an_empty_file_is_given_time_to_be_filled() {
 
 #[test]
 fn they_are_bounded() {
-    let mut files = Unsettled::new(SETTLE);
+    let mut files = Unsettled::new(SETTLE, TORN);
     let now = Instant::now();
     for number in 0..MOST {
         let path = number.to_string();
@@ -107,10 +135,12 @@ enum Happening {
     Open,
     /// Bytes are written, or all are taken away.
     Write(bool),
+    /// Its program is killed: what it wrote has no end. Hinted at, or the hint is lost.
+    Kill(bool),
     /// The program closes it, which is hinted at, or the hint is lost.
     Close(bool),
-    /// Another file is renamed over it.
-    Rename,
+    /// Another file is renamed over it, torn or whole.
+    Rename(bool),
     Delete,
     /// It comes under another user's hands, or back: the system does not tell of its writers.
     Hide,
@@ -122,21 +152,27 @@ enum Happening {
     PutAway,
     /// Time goes by, and what is due is looked at.
     Wait(u16),
+    /// Minutes go by.
+    WaitLong(u8),
 }
 
 fn happening() -> impl Strategy<Value = (usize, Happening)> {
-    use Happening::{Close, Delete, Hide, Open, PutAway, Receipt, Rename, Scan, Wait, Write};
+    use Happening::{
+        Close, Delete, Hide, Kill, Open, PutAway, Receipt, Rename, Scan, Wait, WaitLong, Write,
+    };
     let what = prop_oneof![
         3 => Just(Open),
         3 => any::<bool>().prop_map(Write),
         3 => any::<bool>().prop_map(Close),
-        1 => Just(Rename),
+        2 => any::<bool>().prop_map(Kill),
+        1 => any::<bool>().prop_map(Rename),
         1 => Just(Delete),
         1 => Just(Hide),
         2 => Just(Scan),
         2 => Just(Receipt),
         2 => Just(PutAway),
         3 => (0..4_000u16).prop_map(Wait),
+        1 => (0..8u8).prop_map(WaitLong),
     ];
     (0..3usize, what)
 }
@@ -147,6 +183,7 @@ struct Real {
     stamp: Stamp,
     is_written: bool,
     is_hidden: bool,
+    is_torn: bool,
     changed_at: Instant,
 }
 
@@ -175,7 +212,7 @@ impl World {
             files: HashMap::new(),
             rows: HashMap::new(),
             taken: HashSet::new(),
-            unsettled: Unsettled::new(SETTLE),
+            unsettled: Unsettled::new(SETTLE, TORN),
         }
     }
 
@@ -190,14 +227,31 @@ impl World {
         match what {
             Happening::Open => {
                 let stamp = self.stamp(0);
-                let new = Real { stamp, is_written: true, is_hidden: false, changed_at: now };
+                let new = Real {
+                    stamp,
+                    is_written: true,
+                    is_hidden: false,
+                    is_torn: false,
+                    changed_at: now,
+                };
                 self.files.entry(file).or_insert(new).is_written = true;
                 self.look(file, false);
             }
             Happening::Write(_) => {
                 let stamp = self.stamp(size);
                 if let Some(real) = self.files.get_mut(&file).filter(|real| real.is_written) {
-                    (real.stamp, real.changed_at) = (stamp, now);
+                    // On the way to its end.
+                    (real.stamp, real.changed_at, real.is_torn) = (stamp, now, false);
+                }
+            }
+            Happening::Kill(is_hinted) => {
+                let stamp = self.stamp(size);
+                if let Some(real) = self.files.get_mut(&file).filter(|real| real.is_written) {
+                    (real.stamp, real.changed_at, real.is_torn) = (stamp, now, true);
+                    real.is_written = false;
+                }
+                if *is_hinted {
+                    self.look(file, false);
                 }
             }
             Happening::Close(is_hinted) => {
@@ -208,9 +262,15 @@ impl World {
                     self.look(file, false);
                 }
             }
-            Happening::Rename => {
+            Happening::Rename(is_torn) => {
                 let stamp = self.stamp(size);
-                let new = Real { stamp, is_written: false, is_hidden: false, changed_at: now };
+                let new = Real {
+                    stamp,
+                    is_written: false,
+                    is_hidden: false,
+                    is_torn: *is_torn,
+                    changed_at: now,
+                };
                 self.files.insert(file, new);
                 self.look(file, true);
             }
@@ -234,11 +294,14 @@ impl World {
                 }
             }
             Happening::PutAway => self.put_away(file),
-            Happening::Wait(ms) => {
-                self.now += Duration::from_millis(u64::from(*ms));
-                self.look_at_due();
-            }
+            Happening::Wait(ms) => self.wait(Duration::from_millis(u64::from(*ms))),
+            Happening::WaitLong(minutes) => self.wait(seconds(60 * u64::from(*minutes))),
         }
+    }
+
+    fn wait(&mut self, so_long: Duration) {
+        self.now += so_long;
+        self.look_at_due();
     }
 
     fn look_at_due(&mut self) {
@@ -261,13 +324,15 @@ impl World {
             (false, true) => Writer::Some,
             (false, false) => Writer::None,
         };
-        let look = Look { stamp: real.stamp, writer, renamed };
+        let look = Look { stamp: real.stamp, writer, renamed, torn: real.is_torn };
         match self.unsettled.look(&path, look, self.now) {
             Verdict::Take => {
                 assert_ne!(writer, Writer::Some, "a file with a writer was taken");
                 assert!(real.stamp.size > 0, "an empty file was taken");
                 let rests = real.changed_at + SETTLE <= self.now;
                 assert!(writer == Writer::None || renamed || rests, "it had just changed");
+                let stays = real.changed_at + TORN <= self.now;
+                assert!(!real.is_torn || stays, "it has no end");
                 assert!(self.taken.insert(real.stamp), "it was taken twice for one stamp");
                 self.rows.insert(file, Row { stamp: real.stamp, has_receipt: false });
             }

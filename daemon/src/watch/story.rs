@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use imgrepo_proto::control::queue::{QueuedUpload, UploadState};
 use imgrepo_proto::control::watch::{After, FileStory, FolderState};
@@ -22,13 +23,14 @@ pub(super) async fn tell(
     path: PathBuf,
     folders: Vec<(Folder, Live)>,
     upload: Option<QueuedUpload>,
+    torn: Duration,
 ) -> FileStory {
     // Of a path that is watched by several memberships the one that is active tells.
     let above = folders.into_iter().filter(|(folder, _)| path.starts_with(&folder.path));
     let above = above.min_by_key(|(_, live)| live.state == FolderState::Elsewhere);
     let (seen, looked_at) = (path.clone(), above.clone());
     let told = upload.clone();
-    let note = spawn_blocking(move || note(&seen, looked_at, told.as_ref())).await;
+    let note = spawn_blocking(move || note(&seen, looked_at, told.as_ref(), torn)).await;
     FileStory {
         path,
         folder: above.map(|(folder, _)| folder.path),
@@ -41,6 +43,7 @@ fn note(
     path: &Path,
     above: Option<(Folder, Live)>,
     upload: Option<&QueuedUpload>,
+    torn: Duration,
 ) -> Option<String> {
     let said = |text: &str| Some(text.to_owned());
     let Some((folder, live)) = above else {
@@ -95,10 +98,24 @@ fn note(
             if let Some(rule) = rules.passes_over(path, false) {
                 return passed_over(&rule);
             }
-            let written = || probe(&inside, name, stamp).map(|probe| probe.writer);
             let is_settling = upload.is_some_and(|upload| upload.state == UploadState::Settling);
-            if is_settling && written() == Some(Writer::Some) {
-                return said("a program has it open for writing: it is taken when that closes it");
+            match is_settling.then(|| probe(&inside, name, stamp)).flatten() {
+                Some(probe) if probe.writer == Writer::Some => {
+                    return said(
+                        "a program has it open for writing: it is taken when that closes it",
+                    );
+                }
+                Some(probe) if probe.torn => {
+                    let minutes = match torn.as_secs() / 60 {
+                        1 => "a minute".to_owned(),
+                        minutes => format!("{minutes} minutes"),
+                    };
+                    return Some(format!(
+                        "its end is missing: it is taken when it is whole, or after {minutes} \
+                         without a change"
+                    ));
+                }
+                _ => {}
             }
         }
     }

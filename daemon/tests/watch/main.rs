@@ -53,6 +53,7 @@ struct Queue {
 fn settings() -> Settings {
     Settings {
         settle: Duration::from_millis(300),
+        torn: Duration::from_secs(600),
         // What a test sees must come from hints.
         rescan: Duration::from_secs(3600),
         poll: Duration::from_millis(100),

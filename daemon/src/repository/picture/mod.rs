@@ -1,12 +1,14 @@
 //! Pictures: what kind of image some bytes are, how large, and when it was taken.
 //!
 //! The only room that knows image formats. The repository asks [`kind_of`] with the first bytes of
-//! an upload and [`probe`] with the whole content before it is stored. Neither decodes pixels
-//! (`thumbnail` does, for an export alone) or looks at names, and whatever the content holds, a
-//! probe reads at most 1 MiB of it in at most 2,048 pieces, keeps a few KiB of that in memory, and
-//! does not panic.
+//! an upload and [`probe`] with the whole content before it is stored; the watch asks [`ending_of`]
+//! whether a file was cut short. None of them decodes pixels (`thumbnail` does, for an export alone)
+//! or looks at names, and whatever the content holds, a probe reads at most 1 MiB of it in at most
+//! 2,048 pieces, keeps a few KiB of that in memory, and does not panic; a look at an end reads at most
+//! 16 MiB and keeps 64 KiB.
 
 mod boxes;
+mod ending;
 mod exif;
 mod header;
 mod jpeg;
@@ -21,6 +23,7 @@ mod tiff;
 
 use std::io::{self, Read, Seek};
 
+pub use ending::{Ending, ending_of};
 pub use kind::{DECIDING_BYTES, Guess, Kind, kind_of};
 use source::Source;
 

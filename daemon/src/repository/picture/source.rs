@@ -29,10 +29,19 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn new(content: &'a mut dyn ReadSeek, size_bytes: u64) -> Self {
+        Self::within(content, size_bytes, BUDGET_BYTES)
+    }
+
+    /// With another budget.
+    pub(super) fn within(
+        content: &'a mut dyn ReadSeek,
+        size_bytes: u64,
+        budget_bytes: u64,
+    ) -> Self {
         Self {
             content,
             size_bytes,
-            budget_bytes: BUDGET_BYTES,
+            budget_bytes,
             block: [0; BLOCK_BYTES],
             block_start: 0,
             block_len: 0,

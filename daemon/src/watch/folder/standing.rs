@@ -52,7 +52,7 @@ impl Task {
                 self.notifier = None;
                 self.next_check = now + self.settings.poll;
                 // They are looked at again when it is back: their rows say that they were settling.
-                self.unsettled = Unsettled::new(self.settings.settle);
+                self.unsettled = Unsettled::new(self.settings.settle, self.settings.torn);
                 self.next_scan = now + self.settings.rescan;
                 self.live.send_modify(|live| {
                     live.state = FolderState::Vanished;
