@@ -15,6 +15,7 @@ use crate::output::Output;
 use crate::start;
 
 /// Shared by all of a command.
+#[derive(Clone)]
 pub(crate) struct Context {
     /// Where output goes.
     pub(crate) out: Arc<Output>,

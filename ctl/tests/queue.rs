@@ -7,6 +7,8 @@
 mod stub;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use imgrepo_proto::control::queue::{
     Counts, QueueRequest, QueueStatus, QueuedUpload, Rates, UploadId, UploadState, Which,
 };
 use imgrepo_proto::control::request::{Content, Upload};
+use imgrepo_proto::control::watch::{FileStory, WatchRequest};
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::{ErrorCode, Refusal};
 use jiff::Timestamp;
@@ -220,4 +223,48 @@ fn waiting_has_an_end() {
     let stub = Stub::new(|_, _| vec![Say::Hang]);
     let output = stub.imgctl(&["wait", "--timeout", "0.05"]).output().unwrap();
     assert_eq!(output.status.code(), Some(9));
+}
+
+/// A queue of one file whose end is missing, that goes on for ever.
+fn torn(request: &Request) -> Vec<Say> {
+    let upload = || queued(7, "/home/ana/w/a.jpg", UploadState::Settling);
+    match request {
+        Request::Wait => {
+            let counts = Counts { settling: 1, ..Counts::default() };
+            let queue = QueueStatus { counts, bytes_left: 9, paused: false, elsewhere: 0 };
+            vec![Say::Item(Reply::Queue(Box::new(queue))), Say::Hang]
+        }
+        Request::Queue(QueueRequest::Ls { .. }) => {
+            let uploads = vec![queued(6, "/home/ana/6.jpg", UploadState::Queued), upload()];
+            done(Outcome::Uploads { uploads, next: None })
+        }
+        Request::Watch(WatchRequest::Status { path }) => done(Outcome::File(Box::new(FileStory {
+            path: path.clone(),
+            folder: Some("/home/ana/w".into()),
+            upload: Some(upload()),
+            note: Some("its end is missing".to_owned()),
+        }))),
+        other => panic!("not asked here: {other:?}"),
+    }
+}
+
+#[test]
+fn what_settles_is_named_when_the_waiting_ends() {
+    let stub = Stub::new(|request, _| torn(request));
+    let output = stub.imgctl(&["wait", "--timeout", "1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(9));
+    let words = String::from_utf8(output.stderr).unwrap();
+    let first = words.lines().next();
+    assert_eq!(first, Some("still settling: /home/ana/w/a.jpg: its end is missing"), "{words}");
+    assert!(words.contains("the time given by `--timeout` is over"), "{words}");
+}
+
+#[test]
+fn what_settles_for_long_is_named_meanwhile() {
+    let stub = Stub::new(|request, _| torn(request));
+    let mut waiting = stub.imgctl(&["wait"]).stderr(Stdio::piped()).spawn().unwrap();
+    let words = BufReader::new(waiting.stderr.take().unwrap()).lines().next().unwrap().unwrap();
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    assert_eq!(words, "still settling: /home/ana/w/a.jpg: its end is missing");
 }

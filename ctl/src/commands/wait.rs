@@ -1,13 +1,16 @@
 //! `imgctl wait`: until nothing of the queue is open, through a restart of the daemon. What did not
-//! arrive is named.
+//! arrive is named, and what it waits for longest, too.
 
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use imgrepo_proto::Refusal;
 use imgrepo_proto::control::client::Client;
-use imgrepo_proto::control::queue::{QueueStatus, QueuedUpload};
+use imgrepo_proto::control::queue::{QueueStatus, QueuedUpload, UploadState};
+use imgrepo_proto::control::watch::WatchRequest;
 use imgrepo_proto::control::{Outcome, Reply, Request};
+use imgrepo_proto::name::shown;
+use imgrepo_proto::{ErrorCode, Refusal};
 use serde::Serialize;
 
 use super::queue::Pages;
@@ -29,6 +32,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks whether it is back.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// After so long without a change files that settle are named: most have settled by then, and nobody
+/// wonders yet why nothing happens.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// How many of those: the first few tell what is going on.
+const SETTLING_NAMED: u64 = 10;
+
+/// What is heard while it waits.
+enum Turn {
+    /// How the queue stands.
+    Now(QueueStatus),
+    /// The daemon has ended.
+    Gone,
+    /// Nothing is open any more, or it cannot be told.
+    Over(Result<QueueStatus, Refusal>),
+    /// The command must stop.
+    Stop(Refusal),
+}
+
 /// `{"v":1,"queue":{...},"uploads":[...]}`.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -39,8 +61,17 @@ struct Document<'a> {
 /// Waits.
 pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let act = "wait for the queue";
+    let (turns, heard) = mpsc::channel();
+    let stop = turns.clone();
+    context.cancel.wake(move |refusal| drop(stop.send(Turn::Stop(refusal.clone()))));
+    let asked = context.clone();
+    // Not joined: it ends with the queue, or with the process when that must stop.
+    thread::spawn(move || {
+        let over = until_empty(&asked, &turns);
+        let _ = turns.send(Turn::Over(over));
+    });
     let line = Line::new(context);
-    let queue = until_empty(context, &line);
+    let queue = follow(context, &heard, &line);
     line.finish();
     let queue = queue.map_err(|refusal| Failure::new(act, refusal))?;
     let faults = match queue.counts.faults() {
@@ -73,8 +104,71 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// How the queue stands when nothing of it is open.
-fn until_empty(context: &Context, line: &Line) -> Result<QueueStatus, Refusal> {
+/// Says how it goes until it is over.
+fn follow(context: &Context, heard: &Receiver<Turn>, line: &Line) -> Result<QueueStatus, Refusal> {
+    let mut settling = 0;
+    let mut is_named = false;
+    loop {
+        let turn = heard.recv_timeout(SILENCE);
+        let is_quiet = matches!(turn, Err(RecvTimeoutError::Timeout) | Ok(Turn::Stop(_)));
+        if is_quiet && settling > 0 && !std::mem::replace(&mut is_named, true) {
+            name_settling(context, settling);
+        }
+        match turn {
+            Ok(Turn::Now(queue)) => {
+                settling = queue.counts.settling;
+                line.say(&open(&queue));
+            }
+            Ok(Turn::Gone) => line.say("waiting for the daemon"),
+            Ok(Turn::Over(over)) => return over,
+            Ok(Turn::Stop(refusal)) => return Err(refusal),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Refusal::new(ErrorCode::Internal, "the waiting broke off"));
+            }
+        }
+    }
+}
+
+/// Names files that settle, and says why: a copy that was cut short is for a person to do again. It
+/// is a word beside: where the daemon cannot tell, nothing is said.
+fn name_settling(context: &Context, settling: u64) {
+    let Ok(files) = settling_files(context, settling.min(SETTLING_NAMED) as usize) else { return };
+    let more = settling.saturating_sub(files.len() as u64);
+    let is_any = !files.is_empty();
+    for file in files {
+        context.out.note(&format!("still settling: {file}"));
+    }
+    if is_any && more > 0 {
+        context.out.note(&format!("and {more} more: imgctl queue ls"));
+    }
+}
+
+/// The first of them, each with the reason where there is one.
+fn settling_files(context: &Context, most: usize) -> Result<Vec<String>, Refusal> {
+    let mut pages = Pages::open(context.open()?);
+    let mut daemon = context.open()?;
+    let mut files = Vec::new();
+    while let Some(page) = pages.next()? {
+        for upload in page.iter().filter(|upload| upload.state == UploadState::Settling) {
+            if files.len() == most {
+                return Ok(files);
+            }
+            let Some(path) = upload.path.clone() else { continue };
+            let story = daemon.call(&Request::Watch(WatchRequest::Status { path }))?;
+            let Outcome::File(story) = story else { return Err(unexpected(&story)) };
+            // It may have settled just now.
+            if story.upload.is_some_and(|upload| upload.state == UploadState::Settling) {
+                let note = story.note.map(|note| format!(": {}", shown(&note)));
+                files.push(format!("{}{}", uploads::what(upload), note.unwrap_or_default()));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// How the queue stands when nothing of it is open; tells meanwhile.
+fn until_empty(context: &Context, turns: &Sender<Turn>) -> Result<QueueStatus, Refusal> {
     let mut daemon = context.open()?;
     let mut was_paused = false;
     let mut gone_since: Option<Instant> = None;
@@ -82,7 +176,8 @@ fn until_empty(context: &Context, line: &Line) -> Result<QueueStatus, Refusal> {
         let mut item = |reply| {
             if let Reply::Queue(queue) = reply {
                 gone_since = None;
-                line.say(&open(&queue));
+                // Who is told no longer has ended, and this ends with it.
+                let _ = turns.send(Turn::Now((*queue).clone()));
                 if queue.paused && !std::mem::replace(&mut was_paused, true) {
                     context.out.note("the queue is paused; it goes on with: imgctl queue resume");
                 }
@@ -92,7 +187,7 @@ fn until_empty(context: &Context, line: &Line) -> Result<QueueStatus, Refusal> {
         match ask(&mut daemon, &mut item) {
             Err(refusal) if start::is_restart(refusal.code) => {
                 let since = *gone_since.get_or_insert_with(|| {
-                    line.say("waiting for the daemon");
+                    let _ = turns.send(Turn::Gone);
                     context.out.note("the daemon has ended; waiting for it to be back");
                     Instant::now()
                 });

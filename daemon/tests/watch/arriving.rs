@@ -48,6 +48,52 @@ async fn a_file_that_is_written_slowly_is_taken_when_it_is_closed() {
 }
 
 #[tokio::test]
+async fn a_copy_that_was_killed_is_taken_when_it_is_whole() {
+    let scene = Scene::new().await;
+    // A picture of many parts, as a camera has it.
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    for name in ["exif.jpg", "exif.png", "plain.gif", "exif.webp", "exif.heic"] {
+        let content = std::fs::read(data.join(name)).unwrap();
+        for (number, len) in [content.len() / 3, content.len() - 3].into_iter().enumerate() {
+            let path = scene.write(&format!("{number}-{name}"), &content[..len]);
+            scene.until_is(&path, UploadState::Settling).await;
+            scene.caught_up().await;
+            scene.watch.look().await.unwrap();
+            assert_eq!(scene.row(&path).await.unwrap().state, UploadState::Settling, "{name}");
+            let note = scene.watch.story(path.clone()).await.unwrap().note.unwrap();
+            let wanted = "its end is missing: it is taken when it is whole, or after 10 minutes \
+                          without a change";
+            assert_eq!(note, wanted);
+            // The copy is done again: it goes on in the same file, or another takes its place.
+            match number {
+                0 => {
+                    let mut file = File::options().append(true).open(&path).unwrap();
+                    file.write_all(&content[len..]).unwrap();
+                }
+                _ => drop(scene.drop_in(&format!("{number}-{name}"), &content)),
+            }
+            assert_eq!(scene.queued(&path).await.size, content.len() as u64);
+        }
+    }
+    assert_eq!(scene.names().await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_torn_picture_that_stays_so_is_taken_in_the_end() {
+    let torn = Duration::from_millis(500);
+    let scene = Scene::bare(Settings { torn, ..settings() }).await;
+    let content = &png(1)[..40];
+    let here = scene.write("here.png", content);
+    scene.add(After::Keep).await;
+    // Renamed too: who did that did not look into it.
+    let renamed = scene.drop_in("renamed.png", content);
+    for path in [here, renamed] {
+        let row = scene.queued(&path).await;
+        assert!(row.queued_at.unwrap() > row.seen_at, "it was taken at once");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_renamed_while_it_is_written_waits_for_its_close() {
     let scene = Scene::new().await;
     let made = scene.home.path().join("made");

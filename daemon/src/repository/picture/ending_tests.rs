@@ -99,9 +99,12 @@ fn a_large_picture_cut_anywhere_is_torn_and_what_is_behind_it_is_no_fault() {
         assert!(whole.len() as u64 > 2 * TAIL_BYTES, "{format:?} of {} bytes", whole.len());
         assert_eq!(ending(&whole), Some(Ending::Whole), "{format:?}");
         let steps = (100..whole.len()).step_by(4_099);
-        for len in steps.chain([whole.len() - 9, whole.len() - 2, whole.len() - 1]) {
+        for len in steps.chain([whole.len() - 9, whole.len() - 2]) {
             assert_eq!(ending(&whole[..len]), Some(Ending::Torn), "{format:?} cut at {len}");
         }
+        // Where that is padding, nothing is missing.
+        let almost = ending(&whole[..whole.len() - 1]);
+        assert!(almost == Some(Ending::Torn) || format == WebP, "{format:?}");
         for behind in [b"\n".to_vec(), vec![0; 5_000], noise(60_000)] {
             let and_more = [&whole[..], &behind].concat();
             assert_eq!(ending(&and_more), Some(Ending::Whole), "{format:?} and {}", behind.len());
@@ -123,7 +126,8 @@ fn the_end_of_a_preview_is_not_the_picture_s() {
     let head = [b"\xff\xd8\xff\xe1".as_slice(), &len, &preview].concat();
     let both = [&head, &whole[2..]].concat();
     assert_eq!(ending(&both), Some(Ending::Whole));
-    for len in [head.len() - 1, head.len(), head.len() + 10_000, both.len() - 70_000] {
+    // Cut right behind the preview it ends with a mark: that is believed.
+    for len in [head.len() - 1, head.len() + 1, head.len() + 10_000, both.len() - 70_000] {
         assert_eq!(ending(&both[..len]), Some(Ending::Torn), "cut at {len}");
     }
 }
