@@ -16,12 +16,13 @@ use std::time::Duration;
 use imgrepo_proto::control::queue::{
     Counts, QueueRequest, QueueStatus, QueuedUpload, Rates, UploadId, UploadState, Which,
 };
+use imgrepo_proto::control::reply::SessionState;
 use imgrepo_proto::control::request::{Content, Upload};
-use imgrepo_proto::control::watch::{FileStory, WatchRequest};
+use imgrepo_proto::control::watch::{FileStory, FolderState, WatchRequest};
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::{ErrorCode, Refusal};
 use jiff::Timestamp;
-use stub::{Say, Stub, done, queued, refused, transcripts};
+use stub::{Say, Stub, done, folder, queued, refused, status, transcripts};
 
 fn at(second: u32) -> Option<Timestamp> {
     Some(format!("2026-11-23T06:20:{second:02}Z").parse().unwrap())
@@ -211,6 +212,17 @@ fn waiting() {
             let mut says = vec![Say::Item(item.clone()), Say::Item(item)];
             says.extend(done(Outcome::Queue(state(0, 5, failed, false))));
             says
+        }
+        Request::Status => {
+            let mut told = status(SessionState::Connected);
+            if round.load(Ordering::Relaxed) > 2 {
+                told.folders = vec![
+                    folder("/home/ana/Pictures", FolderState::Watching),
+                    folder("/home/ana/later", FolderState::Paused),
+                    folder("/media/usb", FolderState::Vanished),
+                ];
+            }
+            done(Outcome::Status(Box::new(told)))
         }
         other => queue(other, streamed),
     });

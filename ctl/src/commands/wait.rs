@@ -1,5 +1,6 @@
 //! `imgctl wait`: until nothing of the queue is open, through a restart of the daemon. What did not
-//! arrive is named, and what it waits for longest, too.
+//! arrive is named, what it waits for longest, and what is not waited for: folders that nobody looks
+//! at.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use imgrepo_proto::control::client::Client;
 use imgrepo_proto::control::queue::{QueueStatus, QueuedUpload, UploadState};
-use imgrepo_proto::control::watch::WatchRequest;
+use imgrepo_proto::control::reply::{SessionState, Status};
+use imgrepo_proto::control::watch::{FolderState, WatchRequest};
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::name::shown;
 use imgrepo_proto::{ErrorCode, Refusal};
@@ -51,11 +53,12 @@ enum Turn {
     Stop(Refusal),
 }
 
-/// `{"v":1,"queue":{...},"uploads":[...]}`.
+/// `{"v":1,"queue":{...},"uploads":[...],"notes":[...]}`.
 #[derive(Serialize)]
 struct Document<'a> {
     queue: &'a QueueStatus,
     uploads: Vec<uploads::Document<'a>>,
+    notes: &'a [String],
 }
 
 /// Waits.
@@ -78,9 +81,14 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         0 => Vec::new(),
         _ => faults(context).map_err(|refusal| Failure::new("list the queue", refusal))?,
     };
+    let status = super::status::of(act, context.ask(act, &Request::Status)?)?;
+    let notes = notes(&status);
+    for note in &notes {
+        context.out.note(note);
+    }
     if context.out.json() {
         let uploads = faults.iter().map(uploads::Document::from).collect();
-        context.out.document(&Document { queue: &queue, uploads })?;
+        context.out.document(&Document { queue: &queue, uploads, notes: &notes })?;
     } else {
         for upload in &faults {
             context.out.line(&uploads::painted(
@@ -91,7 +99,8 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         }
         let more = queue.counts.faults().saturating_sub(faults.len() as u64);
         match (queue.counts.faults(), more) {
-            (0, _) => context.out.confirm("all is uploaded"),
+            (0, _) if notes.is_empty() => context.out.confirm("all is uploaded"),
+            (0, _) => context.out.confirm("all else is uploaded"),
             (_, 0) => context.out.note(
                 "try them again: imgctl queue retry --all; give them up: imgctl queue cancel --all",
             ),
@@ -199,6 +208,31 @@ fn until_empty(context: &Context, turns: &Sender<Turn>) -> Result<QueueStatus, R
             outcome => return outcome,
         }
     }
+}
+
+/// What was not waited for, and so may not be uploaded.
+fn notes(status: &Status) -> Vec<String> {
+    let mut notes = Vec::new();
+    if status.session.state == SessionState::Offline {
+        notes.push(
+            "the daemon is offline; what is new is uploaded after: imgctl connect URL".into(),
+        );
+    }
+    for folder in &status.folders {
+        let path = shown(&folder.path.to_string_lossy());
+        let how = match folder.state {
+            FolderState::Paused => {
+                format!("is paused; it goes on with: imgctl watch resume '{path}'")
+            }
+            FolderState::Vanished => "has vanished; it goes on when it is back".to_owned(),
+            FolderState::Elsewhere => {
+                "is not watched now: it belongs to another repository or person".to_owned()
+            }
+            FolderState::Watching | FolderState::Polling | FolderState::Scanning => continue,
+        };
+        notes.push(format!("the watched folder `{path}` {how}"));
+    }
+    notes
 }
 
 fn ask(

@@ -1,8 +1,13 @@
 //! `Queue`, `Wait` and `Limit`: what waits to be uploaded, and how fast transfers may go.
 
-use imgrepo_proto::control::queue::{QueueRequest, QueuedUpload, Rates, UploadId};
+use std::time::Duration;
+
+use imgrepo_proto::control::queue::{QueueRequest, QueueStatus, QueuedUpload, Rates, UploadId};
+use imgrepo_proto::control::watch::FolderState;
 use imgrepo_proto::control::{Outcome, Reply};
 use imgrepo_proto::{ErrorCode, Refusal};
+
+use tokio::time::timeout;
 
 use super::Context;
 use super::connection::Answer;
@@ -14,6 +19,9 @@ const PAGE: u32 = 500;
 
 /// The most bytes of a page's texts: well within a frame, whatever the paths are.
 const PAGE_BYTES: usize = 256 * 1024;
+
+/// How often it is seen, while files are settling, whether their folder is still looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn queue(context: &Context, request: QueueRequest) -> Answer {
     let queue = &context.queue;
@@ -73,19 +81,39 @@ pub(super) async fn wait(context: &Context, replies: &mut Replies<'_>) -> Answer
     loop {
         changed.mark_unchanged();
         let status = context.queue.status().await?;
-        if status.counts.open() == 0 {
+        if status.counts.open() == left(context, &status).await? {
             return Ok(Outcome::Queue(status));
         }
+        let look = status.counts.settling > 0;
         if told.as_ref() != Some(&status) {
             replies.send(&Reply::Queue(Box::new(status.clone()))).await?;
             told = Some(status);
         }
         tokio::time::sleep(PROGRESS_EVERY).await;
-        if changed.changed().await.is_err() {
+        // That a folder vanishes changes no row; dropping the wait loses nothing.
+        let more = async {
+            match look {
+                true => timeout(LOOK_EVERY, changed.changed()).await.unwrap_or(Ok(())),
+                false => changed.changed().await,
+            }
+        };
+        if more.await.is_err() {
             // The queue ends, and with it the daemon; what is open goes on with the next one.
             return Err(Refusal::new(ErrorCode::ShuttingDown, "the daemon is ending"));
         }
     }
+}
+
+/// How many files are left as they are though they are settling: nobody looks at a folder that is
+/// paused or has vanished, so waiting for them would have no end.
+async fn left(context: &Context, status: &QueueStatus) -> Result<u64, Refusal> {
+    if status.counts.settling == 0 {
+        return Ok(0);
+    }
+    let mut folders = context.watch.list().await?;
+    folders.retain(|folder| matches!(folder.state, FolderState::Paused | FolderState::Vanished));
+    let left: u64 = folders.iter().map(|folder| folder.counts.settling).sum();
+    Ok(left.min(status.counts.settling))
 }
 
 /// Limits all transfers together; 0 is none, and what is not said stays.
