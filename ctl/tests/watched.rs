@@ -191,3 +191,17 @@ fn the_status_of_what_goes_on_by_itself() {
     let stub = Stub::new(|_, _| done(Outcome::Status(Box::new(busy()))));
     insta::assert_snapshot!(transcripts(&stub, &[&["status"], &["status", "--json"]]));
 }
+
+#[test]
+fn a_state_that_cannot_be_read_is_no_empty_queue() {
+    let why = Refusal::new(ErrorCode::Internal, "cannot read `queue.db`: a page is damaged");
+    let told = Status { unread: Some(why), ..status(SessionState::Connected) };
+    let stub = Stub::new(move |_, _| done(Outcome::Status(Box::new(told.clone()))));
+    let said =
+        |args: &[&str]| String::from_utf8(stub.imgctl(args).output().unwrap().stdout).unwrap();
+    let lines = said(&["status"]);
+    assert!(lines.contains("queue     cannot be read: cannot read `queue.db`"), "{lines}");
+    let document = said(&["status", "--json"]);
+    assert!(document.contains("\"queue\":null"), "{document}");
+    assert!(document.contains("\"unread\":{\"code\":\"internal\""), "{document}");
+}

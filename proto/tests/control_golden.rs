@@ -208,6 +208,7 @@ fn replies() {
             queued: Some(UploadId(7)),
         }],
         rates: Rates::default(),
+        unread: None,
     };
     add("status", done(Outcome::Status(Box::new(status))));
     add("image", done(Outcome::Image(record())));

@@ -27,10 +27,13 @@ struct Document<'a> {
     daemon: &'a DaemonStatus,
     session: Session<'a>,
     server: &'a Option<ServerStatus>,
-    queue: &'a QueueStatus,
+    /// Null where the state cannot be read; `unread` says why.
+    queue: Option<&'a QueueStatus>,
     folders: Vec<folders::Document<'a>>,
     transfers: &'a [TransferStatus],
     rates: Rates,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread: Option<Problem>,
 }
 
 /// As [`SessionStatus`], its error in the form of all documents.
@@ -99,10 +102,11 @@ fn document(status: &Status) -> Document<'_> {
             notice: &session.notice,
         },
         server: &status.server,
-        queue: &status.queue,
+        queue: status.unread.is_none().then_some(&status.queue),
         folders: status.folders.iter().map(folders::Document::from).collect(),
         transfers: &status.transfers,
         rates: status.rates,
+        unread: status.unread.as_ref().map(Problem::from),
     }
 }
 

@@ -254,5 +254,6 @@ pub(crate) fn status(state: SessionState) -> Status {
         folders: Vec::new(),
         transfers: Vec::new(),
         rates: Rates::default(),
+        unread: None,
     }
 }

@@ -24,6 +24,9 @@ pub(super) async fn status(context: &Context) -> Status {
             })
         }
     };
+    let (queue, folders) = (context.queue.status().await, context.watch.list().await);
+    let unread = [queue.as_ref().err(), folders.as_ref().err()].into_iter().flatten().next();
+    let unread = unread.cloned();
     Status {
         daemon: DaemonStatus {
             version: context.program.version.clone(),
@@ -35,11 +38,11 @@ pub(super) async fn status(context: &Context) -> Status {
         },
         session: session(context),
         server,
-        // A state that cannot be read has said so in the log.
-        queue: context.queue.status().await.unwrap_or_default(),
-        folders: context.watch.list().await.unwrap_or_default(),
+        queue: queue.unwrap_or_default(),
+        folders: folders.unwrap_or_default(),
         transfers: context.transfers.active(),
         rates: context.transfers.rates(),
+        unread,
     }
 }
 

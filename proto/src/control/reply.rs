@@ -159,6 +159,9 @@ pub struct Status {
     /// The limits of transfers.
     #[serde(default)]
     pub rates: Rates,
+    /// Why queue and folders are not told, where their state cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Refusal>,
 }
 
 /// The daemon itself.

@@ -1,5 +1,6 @@
 //! A status as people read it: a line for each thing, the details of a thing below it. Pure.
 
+use imgrepo_proto::Refusal;
 use imgrepo_proto::control::queue::{Direction, QueueStatus, Rates, TransferStatus};
 use imgrepo_proto::control::reply::{DaemonStatus, Phase, ServerStatus, SessionStatus, Status};
 use imgrepo_proto::name::shown;
@@ -31,7 +32,10 @@ pub(super) fn lines(out: &Output, status: &Status) -> Vec<String> {
     if let Some(status) = &status.server {
         server(&mut lines, status);
     }
-    queue(&mut lines, &status.queue);
+    match &status.unread {
+        None => queue(&mut lines, &status.queue),
+        Some(why) => unread(&mut lines, why),
+    }
     for (at, folder) in status.folders.iter().enumerate() {
         let title = if at == 0 { "folders" } else { "" };
         for (below, line) in folders::said(out, folder).iter().enumerate() {
@@ -89,6 +93,16 @@ fn server(lines: &mut Lines<'_>, server: &ServerStatus) {
     let sessions = count(server.sessions.into(), "session");
     lines.say("", &format!("{}, {sessions}", count(server.images, "image")));
     lines.say("", &format!("data in {}", table::path(&server.data)));
+}
+
+/// The state cannot be read: nobody knows what is in the queue.
+fn unread(lines: &mut Lines<'_>, why: &Refusal) {
+    let text = format!("cannot be read: {}", shown(&why.message));
+    let text = lines.out.styled(Style::Red, &text);
+    lines.say("queue", &text);
+    if let Some(hint) = &why.hint {
+        lines.say("", &format!("hint: {}", shown(hint)));
+    }
 }
 
 fn queue(lines: &mut Lines<'_>, queue: &QueueStatus) {
