@@ -70,7 +70,7 @@ pub struct Settings {
     pub torn: Duration,
     /// How often everything is looked at, whatever was hinted at.
     pub rescan: Duration,
-    /// How often where no hints come, and how often it is seen whether a folder is still there.
+    /// How often where no hints come, and how often it is seen whether a vanished folder is back.
     pub poll: Duration,
     /// Folders to watch from the first membership on that is met.
     pub flags: Vec<PathBuf>,
