@@ -66,6 +66,7 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
             Ok(image) => content(image, CONTENT),
             Err(refusal) => refused(refusal),
         },
+        Request::People(_) => refused(Refusal::new(ErrorCode::Denied, "only an admin may do that")),
         Request::Purge { .. } => done(Outcome::Purged(3)),
         Request::Events { .. } => events(),
         Request::Upload(upload) => {
@@ -177,6 +178,10 @@ fn the_status_of_a_server() {
         let server = ServerStatus {
             listen: "127.0.0.1:8765".into(),
             guests: true,
+            guests_may: "upload".into(),
+            fingerprint: None,
+            addresses: Vec::new(),
+            limits: Vec::new(),
             sessions: 3,
             images: 1200,
             data: "/home/ana/.local/share/imgrepo".into(),

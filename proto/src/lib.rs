@@ -9,11 +9,14 @@ pub mod control;
 pub mod error;
 pub mod image;
 pub mod image_ref;
+pub mod invitation;
 pub mod limits;
 pub mod name;
+pub mod secret;
 pub mod session;
 
 pub use error::{ErrorCode, Refusal};
 pub use image::{BlobHash, ImageId, ImageRecord, RepositoryId, Seq};
 pub use image_ref::ImageRef;
 pub use name::{ImageName, NameError, PersonName};
+pub use secret::Secret;

@@ -63,6 +63,27 @@ pub const MAX_IMAGE_NAME_BYTES: usize = 255;
 /// The longest name of a person, in bytes of UTF-8.
 pub const MAX_PERSON_NAME_BYTES: usize = 64;
 
+/// Devices of one person that are not revoked.
+pub const MAX_DEVICES: u32 = 100;
+
+/// The longest name that a device is given, in bytes of UTF-8.
+pub const MAX_DEVICE_LABEL_BYTES: usize = 64;
+
+/// Invitations of a repository that let in, at once.
+pub const MAX_INVITATIONS: u32 = 500;
+
+/// How many one invitation lets in, at most: a class.
+pub const MAX_INVITATION_USES: u32 = 1000;
+
+/// For how long an invitation lets in, unless it says otherwise: a week.
+pub const INVITATION_SECONDS: u64 = 7 * 24 * 60 * 60;
+
+/// For how long an invitation lets in at most: a year.
+pub const MAX_INVITATION_SECONDS: u64 = 366 * 24 * 60 * 60;
+
+/// For how long a link for one's own browser lets in: as long as it takes to open it.
+pub const LOGIN_LINK_SECONDS: u64 = 10 * 60;
+
 /// What a server takes, as it says in its reply to AUTH. All in bytes but `max_requests`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionLimits {

@@ -12,7 +12,8 @@ use imgrepo_proto::control::queue::{
     UploadState, Which,
 };
 use imgrepo_proto::control::reply::{
-    DaemonStatus, Info, Phase, Progress, ServerStatus, SessionState, SessionStatus, Size, Status,
+    DaemonStatus, Info, LimitStatus, Phase, Progress, ServerStatus, SessionState, SessionStatus,
+    Size, Status,
 };
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::watch::{After, FileStory, FolderState, FolderStatus, WatchRequest};
@@ -172,6 +173,7 @@ fn replies() {
         server: None,
         repository: Some(RepositoryId("r".to_owned())),
         role: None,
+        transport: None,
         seq: None,
         since: at,
         retry_at: Some(at),
@@ -189,6 +191,15 @@ fn replies() {
     let server = ServerStatus {
         listen: "127.0.0.1:8765".to_owned(),
         guests: false,
+        guests_may: "no".to_owned(),
+        fingerprint: Some("AAEC".to_owned()),
+        addresses: vec!["10.0.0.7:8765".to_owned()],
+        limits: vec![LimitStatus {
+            key: "max_sessions".to_owned(),
+            value: "10,000".to_owned(),
+            used: Some("1".to_owned()),
+            fixed: false,
+        }],
         sessions: 1,
         images: 2,
         data: "/d".into(),

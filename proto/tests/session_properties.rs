@@ -43,7 +43,7 @@ fn program() -> impl Strategy<Value = Program> {
 
 prop_compose! {
     fn auth()(user in option::of(".*"), client in option::of(program()), since in option::of(any::<u64>())) -> Auth {
-        Auth { user, client, events_since: since.map(Seq) }
+        Auth { user, client, events_since: since.map(Seq), ..Auth::default() }
     }
 }
 

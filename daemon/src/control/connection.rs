@@ -11,7 +11,8 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use super::wire::{Closed, Replies, Requests};
 use super::{Context, Farewells};
 use super::{
-    change, connect, download, enqueue, events, examine, images, queue, status, upload, watch,
+    change, connect, download, enqueue, events, examine, images, people, queue, status, upload,
+    watch,
 };
 
 /// What every request but a streamed upload comes to.
@@ -138,6 +139,7 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Queue(request) => queue::queue(context, request).await,
         Request::Wait => queue::wait(context, replies).await,
         Request::Limit { up, down } => queue::limit(context, up, down).await,
+        Request::People(request) => people::people(context, request).await,
         Request::Watch(request) => watch::watch(context, request).await,
         Request::Data(_) | Request::End => Err(Refusal::new(
             ErrorCode::BadRequest,

@@ -13,6 +13,7 @@ mod events;
 mod examine;
 mod images;
 mod listening;
+mod people;
 mod queue;
 mod remember;
 mod resolve;

@@ -18,6 +18,10 @@ pub(super) async fn status(context: &Context) -> Status {
             Some(ServerStatus {
                 listen: server.listen.to_string(),
                 guests: server.guests,
+                guests_may: if server.guests { "upload" } else { "no" }.to_owned(),
+                fingerprint: None,
+                addresses: Vec::new(),
+                limits: Vec::new(),
                 sessions: (server.sessions)(),
                 images: page.ok().and_then(|page| page.total).unwrap_or(0),
                 data: server.data.clone(),

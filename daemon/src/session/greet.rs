@@ -31,8 +31,12 @@ pub(crate) async fn greet(
     events_since: Option<Seq>,
     time_out: Duration,
 ) -> Result<AuthReply, Failure> {
-    let auth =
-        Auth { user: Some(user.as_str().to_owned()), client: Some(program.clone()), events_since };
+    let auth = Auth {
+        user: Some(user.as_str().to_owned()),
+        credential: None,
+        client: Some(program.clone()),
+        events_since,
+    };
     outbox.push(Request { id: AUTH_ID, command: Command::Auth(auth) }.encode());
     let reply = tokio::time::timeout(time_out, auth_reply(inbox)).await;
     let mut reply = reply.unwrap_or_else(|_| Err(silent()))?;

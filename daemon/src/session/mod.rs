@@ -154,7 +154,8 @@ impl Session {
     /// Starts the keeper, offline. Its task ends after [`Session::end`].
     #[must_use]
     pub fn start(settings: Settings) -> (Session, JoinHandle<()>) {
-        let status = blank(SessionState::Offline, None, PersonName::anon().to_string());
+        let user = PersonName::anon().to_string();
+        let status = SessionStatus::new(SessionState::Offline, None, user, Timestamp::now());
         let session = Session(Arc::new(Shared {
             wish: Mutex::new((0, Wish::Offline)),
             wished: watch::Sender::new(0),
@@ -179,7 +180,8 @@ impl Session {
         }
         *wish = (wish.0 + 1, wanted);
         self.0.status.send_modify(|status| {
-            *status = blank(SessionState::Connecting, Some(address.to_string()), user.to_string());
+            let (url, user) = (Some(address.to_string()), user.to_string());
+            *status = SessionStatus::new(SessionState::Connecting, url, user, Timestamp::now());
         });
         self.0.connection.send_replace(Connection::Trying(None));
         self.0.wished.send_replace(wish.0);
@@ -320,24 +322,6 @@ impl Servers {
         if self.connection.changed().await.is_err() {
             std::future::pending().await
         }
-    }
-}
-
-/// A status of which no more is known.
-fn blank(state: SessionState, url: Option<String>, user: String) -> SessionStatus {
-    SessionStatus {
-        state,
-        url,
-        user,
-        dialect: None,
-        server: None,
-        repository: None,
-        role: None,
-        seq: None,
-        since: Timestamp::now(),
-        retry_at: None,
-        error: None,
-        notice: None,
     }
 }
 

@@ -118,7 +118,7 @@ impl V2 {
         let limits = SessionLimits::default();
         let mut session =
             V2 { outgoing, pending, last_id: AtomicU32::new(0), limits, tasks: [writer, reader] };
-        let auth = Auth { user: Some(user.to_owned()), client: None, events_since: None };
+        let auth = Auth { user: Some(user.to_owned()), ..Auth::default() };
         let reply: AuthReply = session.call(Command::Auth(auth)).await?;
         session.limits = reply.limits;
         Ok(session)

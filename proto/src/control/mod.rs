@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod finding;
 pub mod frame;
 mod path;
+pub mod people;
 pub mod queue;
 pub mod reply;
 pub mod request;

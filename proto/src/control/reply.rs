@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
+use super::people::PeopleOutcome;
 use super::queue::{QueueStatus, QueuedUpload, Rates, TransferStatus, UploadId};
 use super::watch::{FileStory, FolderStatus};
 use crate::error::Refusal;
@@ -80,6 +81,8 @@ pub enum Outcome {
     Rates(Rates),
     /// What was found.
     Findings(Vec<Finding>),
+    /// What was asked about people.
+    People(Box<PeopleOutcome>),
 }
 
 /// How far a transfer has come, in bytes.
@@ -200,6 +203,9 @@ pub struct SessionStatus {
     pub repository: Option<RepositoryId>,
     /// What this person is there.
     pub role: Option<String>,
+    /// How it goes, while connected.
+    #[serde(default)]
+    pub transport: Option<Transport>,
     /// The newest event seen.
     pub seq: Option<Seq>,
     /// Since when it stands so.
@@ -210,6 +216,42 @@ pub struct SessionStatus {
     pub error: Option<Refusal>,
     /// What a person should know, such as that an old server may store an image twice after a cut.
     pub notice: Option<String>,
+}
+
+impl SessionStatus {
+    /// One of which no more is known.
+    #[must_use]
+    pub fn new(state: SessionState, url: Option<String>, user: String, since: Timestamp) -> Self {
+        SessionStatus {
+            state,
+            url,
+            user,
+            dialect: None,
+            server: None,
+            repository: None,
+            role: None,
+            transport: None,
+            seq: None,
+            since,
+            retry_at: None,
+            error: None,
+            notice: None,
+        }
+    }
+}
+
+/// How a session goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// Within the daemon's own process.
+    Local,
+    /// In the clear.
+    Plain,
+    /// By TLS, to the key that the invitation named.
+    Pinned,
+    /// By TLS, to a certificate of an authority that this system trusts.
+    Authorities,
 }
 
 /// How a session stands.
@@ -235,6 +277,18 @@ pub struct ServerStatus {
     pub listen: String,
     /// Whether anyone who reaches it may use it.
     pub guests: bool,
+    /// What who comes without an account may do: `no`, `view` or `upload`.
+    #[serde(default)]
+    pub guests_may: String,
+    /// The fingerprint of its key, where it encrypts by itself.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// Where others reach it, the best first.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// What it takes at most.
+    #[serde(default)]
+    pub limits: Vec<LimitStatus>,
     /// Sessions that are open, its own included.
     pub sessions: u32,
     /// Images that are listed.
@@ -242,6 +296,19 @@ pub struct ServerStatus {
     /// Where it keeps them.
     #[serde(with = "super::path")]
     pub data: PathBuf,
+}
+
+/// One of a server's limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// Its key in the configuration file, such as `max_sessions`; of one that is fixed, its name.
+    pub key: String,
+    /// Its value with its unit, such as `10,000` or `64 MiB`.
+    pub value: String,
+    /// How much of it is in use, where that is known.
+    pub used: Option<String>,
+    /// Whether the configuration file can change it.
+    pub fixed: bool,
 }
 
 /// Content as MessagePack's `bin`, not as a list of numbers.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::people::PeopleRequest;
 use super::queue::QueueRequest;
 use super::watch::WatchRequest;
 use crate::image::{BlobHash, ImageId, Seq};
@@ -89,6 +90,8 @@ pub enum Request {
         /// From the server.
         down: Option<u64>,
     },
+    /// Something about people.
+    People(PeopleRequest),
     /// Look whether everything is as it should be. Answered by [`super::Outcome::Findings`].
     Examine,
     /// A piece of the content of an [`Upload`] whose bytes the client streams.

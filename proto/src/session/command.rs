@@ -8,8 +8,10 @@ use crate::error::{ErrorCode, Refusal};
 use crate::image::{BlobHash, ImageId, Seq};
 use crate::limits;
 use crate::name::ImageName;
+use crate::secret::Secret;
 
 pub use super::list::{Filter, List, Sort, State};
+pub use super::people::{Audit, Devices, Disable, Invite, Join, People, Revoke, SetRole, Uninvite};
 use super::request::arguments;
 pub use super::request::{BadRequest, Request};
 
@@ -45,6 +47,26 @@ pub enum Command {
     Purge(Purge),
     /// A page of past events.
     Events(Events),
+    /// An account and a device's credential, for one who was invited.
+    Join(Join),
+    /// A new invitation.
+    Invite(Invite),
+    /// The invitations.
+    Invitations,
+    /// An invitation lets in nobody any more.
+    Uninvite(Uninvite),
+    /// A page of the people.
+    People(People),
+    /// What an account may do.
+    Role(SetRole),
+    /// Whether an account is let in.
+    Disable(Disable),
+    /// The devices of a person.
+    Devices(Devices),
+    /// A device is let in no more.
+    Revoke(Revoke),
+    /// A page of the record of what was done to people and images.
+    Audit(Audit),
     /// The end of the session, in order.
     Disconnect,
 }
@@ -55,6 +77,9 @@ pub struct Auth {
     /// The person's name. Empty or missing is `anon`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// What a device was given by JOIN. A guest has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Secret>,
     /// The client's name and version, for the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<Program>,
@@ -176,26 +201,156 @@ pub struct Events {
     pub limit: Option<u32>,
 }
 
+/// A command without its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CommandKind {
+    /// See [`Command::Auth`].
+    Auth,
+    /// See [`Command::Upload`].
+    Upload,
+    /// See [`Command::List`].
+    List,
+    /// See [`Command::Info`].
+    Info,
+    /// See [`Command::Have`].
+    Have,
+    /// See [`Command::Download`].
+    Download,
+    /// See [`Command::Ack`].
+    Ack,
+    /// See [`Command::Cancel`].
+    Cancel,
+    /// See [`Command::Rename`].
+    Rename,
+    /// See [`Command::Delete`].
+    Delete,
+    /// See [`Command::Restore`].
+    Restore,
+    /// See [`Command::Purge`].
+    Purge,
+    /// See [`Command::Events`].
+    Events,
+    /// See [`Command::Join`].
+    Join,
+    /// See [`Command::Invite`].
+    Invite,
+    /// See [`Command::Invitations`].
+    Invitations,
+    /// See [`Command::Uninvite`].
+    Uninvite,
+    /// See [`Command::People`].
+    People,
+    /// See [`Command::Role`].
+    Role,
+    /// See [`Command::Disable`].
+    Disable,
+    /// See [`Command::Devices`].
+    Devices,
+    /// See [`Command::Revoke`].
+    Revoke,
+    /// See [`Command::Audit`].
+    Audit,
+    /// See [`Command::Disconnect`].
+    Disconnect,
+}
+
+impl CommandKind {
+    /// All of them.
+    pub const ALL: [CommandKind; 24] = [
+        CommandKind::Auth,
+        CommandKind::Upload,
+        CommandKind::List,
+        CommandKind::Info,
+        CommandKind::Have,
+        CommandKind::Download,
+        CommandKind::Ack,
+        CommandKind::Cancel,
+        CommandKind::Rename,
+        CommandKind::Delete,
+        CommandKind::Restore,
+        CommandKind::Purge,
+        CommandKind::Events,
+        CommandKind::Join,
+        CommandKind::Invite,
+        CommandKind::Invitations,
+        CommandKind::Uninvite,
+        CommandKind::People,
+        CommandKind::Role,
+        CommandKind::Disable,
+        CommandKind::Devices,
+        CommandKind::Revoke,
+        CommandKind::Audit,
+        CommandKind::Disconnect,
+    ];
+
+    /// Its word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            CommandKind::Auth => "AUTH",
+            CommandKind::Upload => "UPLOAD",
+            CommandKind::List => "LIST",
+            CommandKind::Info => "INFO",
+            CommandKind::Have => "HAVE",
+            CommandKind::Download => "DOWNLOAD",
+            CommandKind::Ack => "ACK",
+            CommandKind::Cancel => "CANCEL",
+            CommandKind::Rename => "RENAME",
+            CommandKind::Delete => "DELETE",
+            CommandKind::Restore => "RESTORE",
+            CommandKind::Purge => "PURGE",
+            CommandKind::Events => "EVENTS",
+            CommandKind::Join => "JOIN",
+            CommandKind::Invite => "INVITE",
+            CommandKind::Invitations => "INVITATIONS",
+            CommandKind::Uninvite => "UNINVITE",
+            CommandKind::People => "PEOPLE",
+            CommandKind::Role => "ROLE",
+            CommandKind::Disable => "DISABLE",
+            CommandKind::Devices => "DEVICES",
+            CommandKind::Revoke => "REVOKE",
+            CommandKind::Audit => "AUDIT",
+            CommandKind::Disconnect => "DISCONNECT",
+        }
+    }
+}
+
 impl Command {
+    /// Which command it is.
+    #[must_use]
+    pub fn kind(&self) -> CommandKind {
+        match self {
+            Command::Auth(_) => CommandKind::Auth,
+            Command::Upload(_) => CommandKind::Upload,
+            Command::List(_) => CommandKind::List,
+            Command::Info(_) => CommandKind::Info,
+            Command::Have(_) => CommandKind::Have,
+            Command::Download(_) => CommandKind::Download,
+            Command::Ack(_) => CommandKind::Ack,
+            Command::Cancel(_) => CommandKind::Cancel,
+            Command::Rename(_) => CommandKind::Rename,
+            Command::Delete(_) => CommandKind::Delete,
+            Command::Restore(_) => CommandKind::Restore,
+            Command::Purge(_) => CommandKind::Purge,
+            Command::Events(_) => CommandKind::Events,
+            Command::Join(_) => CommandKind::Join,
+            Command::Invite(_) => CommandKind::Invite,
+            Command::Invitations => CommandKind::Invitations,
+            Command::Uninvite(_) => CommandKind::Uninvite,
+            Command::People(_) => CommandKind::People,
+            Command::Role(_) => CommandKind::Role,
+            Command::Disable(_) => CommandKind::Disable,
+            Command::Devices(_) => CommandKind::Devices,
+            Command::Revoke(_) => CommandKind::Revoke,
+            Command::Audit(_) => CommandKind::Audit,
+            Command::Disconnect => CommandKind::Disconnect,
+        }
+    }
+
     /// Its word on the wire.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        match self {
-            Command::Auth(_) => "AUTH",
-            Command::Upload(_) => "UPLOAD",
-            Command::List(_) => "LIST",
-            Command::Info(_) => "INFO",
-            Command::Have(_) => "HAVE",
-            Command::Download(_) => "DOWNLOAD",
-            Command::Ack(_) => "ACK",
-            Command::Cancel(_) => "CANCEL",
-            Command::Rename(_) => "RENAME",
-            Command::Delete(_) => "DELETE",
-            Command::Restore(_) => "RESTORE",
-            Command::Purge(_) => "PURGE",
-            Command::Events(_) => "EVENTS",
-            Command::Disconnect => "DISCONNECT",
-        }
+        self.kind().word()
     }
 
     pub(super) fn decode(
@@ -205,31 +360,42 @@ impl Command {
     ) -> Result<Command, Refusal> {
         let bad = |message: String| Refusal::new(ErrorCode::BadRequest, message);
         let word = word.ok_or_else(|| bad("a request needs a `cmd`".to_owned()))?;
-        let upper = word.to_ascii_uppercase();
-        Ok(match upper.as_str() {
-            "AUTH" => Command::Auth(arguments(&upper, args)?),
-            "UPLOAD" => Command::Upload(arguments(&upper, args)?),
-            "LIST" => Command::List(List::decode(args)?),
-            "INFO" => Command::Info(arguments(&upper, args)?),
-            "HAVE" => Command::Have(Have::decode(args)?),
-            "DOWNLOAD" => Command::Download(arguments(&upper, args)?),
-            "ACK" => match offset {
+        let kind = CommandKind::ALL.into_iter().find(|kind| word.eq_ignore_ascii_case(kind.word()));
+        let Some(kind) = kind else {
+            return Err(Refusal::new(
+                ErrorCode::Unsupported,
+                format!("there is no command `{}` here", crate::name::shown(word)),
+            ));
+        };
+        let word = kind.word();
+        Ok(match kind {
+            CommandKind::Auth => Command::Auth(arguments(word, args)?),
+            CommandKind::Upload => Command::Upload(arguments(word, args)?),
+            CommandKind::List => Command::List(List::decode(args)?),
+            CommandKind::Info => Command::Info(arguments(word, args)?),
+            CommandKind::Have => Command::Have(Have::decode(args)?),
+            CommandKind::Download => Command::Download(arguments(word, args)?),
+            CommandKind::Ack => match offset {
                 Some(offset) => Command::Ack(offset),
                 None => return Err(bad("ACK needs an `offset` beside its id".to_owned())),
             },
-            "CANCEL" => Command::Cancel(arguments(&upper, args)?),
-            "RENAME" => Command::Rename(arguments(&upper, args)?),
-            "DELETE" => Command::Delete(arguments(&upper, args)?),
-            "RESTORE" => Command::Restore(arguments(&upper, args)?),
-            "PURGE" => Command::Purge(arguments(&upper, args)?),
-            "EVENTS" => Command::Events(arguments(&upper, args)?),
-            "DISCONNECT" => Command::Disconnect,
-            _ => {
-                return Err(Refusal::new(
-                    ErrorCode::Unsupported,
-                    format!("there is no command `{}` here", crate::name::shown(word)),
-                ));
-            }
+            CommandKind::Cancel => Command::Cancel(arguments(word, args)?),
+            CommandKind::Rename => Command::Rename(arguments(word, args)?),
+            CommandKind::Delete => Command::Delete(arguments(word, args)?),
+            CommandKind::Restore => Command::Restore(arguments(word, args)?),
+            CommandKind::Purge => Command::Purge(arguments(word, args)?),
+            CommandKind::Events => Command::Events(arguments(word, args)?),
+            CommandKind::Join => Command::Join(arguments(word, args)?),
+            CommandKind::Invite => Command::Invite(arguments(word, args)?),
+            CommandKind::Invitations => Command::Invitations,
+            CommandKind::Uninvite => Command::Uninvite(arguments(word, args)?),
+            CommandKind::People => Command::People(arguments(word, args)?),
+            CommandKind::Role => Command::Role(arguments(word, args)?),
+            CommandKind::Disable => Command::Disable(arguments(word, args)?),
+            CommandKind::Devices => Command::Devices(arguments(word, args)?),
+            CommandKind::Revoke => Command::Revoke(arguments(word, args)?),
+            CommandKind::Audit => Command::Audit(arguments(word, args)?),
+            CommandKind::Disconnect => Command::Disconnect,
         })
     }
 }

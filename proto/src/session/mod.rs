@@ -1,13 +1,14 @@
 //! The session protocol: JSON text messages for commands and metadata, binary messages for contents.
 //!
 //! v2 (`imgrepo.v2`): [`command`] is what a client says, [`reply`] and [`event`] what a server says,
-//! [`data`] the contents both ways. [`v1`] is the dialect of the system that this one modernises.
+//! [`people`] what both say of people, [`data`] the contents both ways. [`v1`] is the dialect of the system that this one modernises.
 //! All pure: a codec takes a message's bytes and gives a value, or says what is wrong with them.
 
 pub mod command;
 pub mod data;
 pub mod event;
 mod list;
+pub mod people;
 pub mod reply;
 mod request;
 pub mod v1;

@@ -97,7 +97,18 @@ impl Request {
             Command::Rename(args) => self.envelope(Some(args)),
             Command::Purge(args) => self.envelope(Some(args)),
             Command::Events(args) => self.envelope(Some(args)),
-            Command::Ack(_) | Command::Disconnect => self.envelope(None::<&Auth>),
+            Command::Join(args) => self.envelope(Some(args)),
+            Command::Invite(args) => self.envelope(Some(args)),
+            Command::Uninvite(args) => self.envelope(Some(args)),
+            Command::People(args) => self.envelope(Some(args)),
+            Command::Role(args) => self.envelope(Some(args)),
+            Command::Disable(args) => self.envelope(Some(args)),
+            Command::Devices(args) => self.envelope(Some(args)),
+            Command::Revoke(args) => self.envelope(Some(args)),
+            Command::Audit(args) => self.envelope(Some(args)),
+            Command::Ack(_) | Command::Invitations | Command::Disconnect => {
+                self.envelope(None::<&Auth>)
+            }
         }
     }
 

@@ -55,20 +55,8 @@ mod tests {
     use super::*;
 
     fn session(state: SessionState) -> SessionStatus {
-        SessionStatus {
-            state,
-            url: Some("ws://h:8765/".to_owned()),
-            user: "ana".to_owned(),
-            dialect: None,
-            server: None,
-            repository: None,
-            role: None,
-            seq: None,
-            since: jiff::Timestamp::UNIX_EPOCH,
-            retry_at: None,
-            error: None,
-            notice: None,
-        }
+        let (url, since) = (Some("ws://h:8765/".to_owned()), jiff::Timestamp::UNIX_EPOCH);
+        SessionStatus::new(state, url, "ana".to_owned(), since)
     }
 
     #[test]

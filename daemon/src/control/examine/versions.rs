@@ -42,19 +42,11 @@ mod tests {
     #[test]
     fn every_version_is_named_and_an_old_program_is_told() {
         let server = Program { name: "imgrepod".to_owned(), version: "9.9.9".to_owned() };
+        let since = jiff::Timestamp::UNIX_EPOCH;
         let session = SessionStatus {
-            state: SessionState::Connected,
-            url: None,
-            user: "ana".to_owned(),
             dialect: Some("v2".to_owned()),
             server: Some(server),
-            repository: None,
-            role: None,
-            seq: None,
-            since: jiff::Timestamp::UNIX_EPOCH,
-            retry_at: None,
-            error: None,
-            notice: None,
+            ..SessionStatus::new(SessionState::Connected, None, "ana".to_owned(), since)
         };
         assert_eq!(
             finding("1.2.3", &session, false).message,

@@ -198,6 +198,30 @@ impl Peer {
         self.change("empty the trash", Command::Purge(purge)).await
     }
 
+    /// Asks something that changes nothing; `act` names it, as in `list the people`.
+    ///
+    /// # Errors
+    /// As [`Peer::list`]; `unsupported` by an old server.
+    pub(crate) async fn look<T: DeserializeOwned>(
+        &self,
+        act: &str,
+        command: Command,
+    ) -> Result<T, Refusal> {
+        self.read(act, command, &|_| Err(old_cannot(act))).await
+    }
+
+    /// Asks for a change; `act` names it, as in `revoke a device`.
+    ///
+    /// # Errors
+    /// As [`Peer::rename`].
+    pub(crate) async fn act<T: DeserializeOwned>(
+        &self,
+        act: &str,
+        command: Command,
+    ) -> Result<T, Refusal> {
+        self.change(act, command).await
+    }
+
     /// Offers a content. What comes of it the call says; an old server takes contents only whole
     /// (`Peer::turn`).
     pub async fn upload(&self, upload: Upload) -> UploadCall {
