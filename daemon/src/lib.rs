@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`config`], [`paths`] | what the daemon is told, and where its files are; alone read the environment |
 //! | [`database`] | a SQLite file: made, checked, migrated, never repaired |
+//! | [`tls`] | who the server is, by what a client knows it, and the encrypted stream between them |
 //! | [`service`] | what has this system start the daemon at login |
 //! | [`repository`] | what a server keeps: contents, catalog, uploads in progress, the ordered changes |
 //! | [`link`] | messages over one WebSocket, both ends: order, bounds, liveness, windows |
@@ -32,5 +33,6 @@ pub mod server;
 pub mod service;
 pub mod session;
 pub mod state;
+pub mod tls;
 pub mod transfer;
 pub mod watch;

@@ -13,6 +13,7 @@ const ROOMS: &[(&str, u32)] = &[
     ("config", 0),
     ("paths", 0),
     ("database", 0),
+    ("tls", 0),
     ("service", 1),
     ("repository", 1),
     ("link", 1),
