@@ -246,6 +246,8 @@ impl Serving {
             staging_quota_bytes: told.staging_quota_bytes,
             trash_days: told.trash_days,
             reserve_bytes: RESERVE_BYTES,
+            person_quota_bytes: None,
+            repository_quota_bytes: None,
         };
         let opened = spawn_blocking(move || Repository::open(settings)).await;
         let repository = opened.map_err(|error| internal("open the repository", &error))?;

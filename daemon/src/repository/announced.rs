@@ -10,7 +10,7 @@ use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, Refusa
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Again, ImageState, Imported};
-use super::people::{Action, Actor, authorize};
+use super::people::{Action, Actor, Object, authorize};
 use super::staging::{Claim, Key, Slot};
 use super::{Inner, faults};
 
@@ -46,7 +46,7 @@ pub(crate) fn check(
     };
     let name = ImageName::parse(&upload.name)
         .map_err(|error| refusal(ErrorCode::BadName, error.to_string()))?;
-    authorize(actor, Action::Upload, None, &"images")?;
+    authorize(actor, Action::Upload, Object::Any)?;
     if upload.size == 0 {
         return Err(refusal(ErrorCode::NotAnImage, "it is empty".to_owned()));
     }

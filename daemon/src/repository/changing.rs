@@ -8,7 +8,7 @@ use imgrepo_proto::{ErrorCode, ImageName, Refusal};
 
 use super::catalog::{Catalog, Change, ImageState};
 use super::finding::{find, find_id};
-use super::people::{Action, Actor, Role, authorize};
+use super::people::{Action, Actor, Object, authorize};
 use super::queue::{Answer, Purge, Work};
 use super::{Done, Repository};
 
@@ -59,7 +59,7 @@ impl Repository {
                     make: Box::new(move |catalog: &dyn Catalog| {
                         let image = find_id(catalog, &actor, id)?;
                         let object = format!("image {id}");
-                        authorize(&actor, Action::Purge, Some(image.person), &object)?;
+                        authorize(&actor, Action::Purge, Object::Of(image.person, &object))?;
                         Ok(Change::Purge(id))
                     }),
                     then: Box::new(move |outcome| {
@@ -68,7 +68,16 @@ impl Repository {
                 }
             }
             None => {
-                let person = (actor.role != Role::Owner).then_some(actor.person);
+                let person = match authorize(actor, Action::Purge, Object::Any) {
+                    Ok(()) => None,
+                    Err(_) => {
+                        let own = Object::Of(actor.person, &"the trash");
+                        if let Err(refusal) = authorize(actor, Action::Purge, own) {
+                            return answer.give(Err(refusal));
+                        }
+                        Some(actor.person)
+                    }
+                };
                 let answer = Answer::new(Box::new(move |outcome: Result<u64, Refusal>| {
                     answer.give(outcome.map(|purged| PurgeReply { purged }));
                 }));
@@ -95,7 +104,7 @@ impl Repository {
             make: Box::new(move |catalog: &dyn Catalog| {
                 let image = find(catalog, &actor, &target, state)?;
                 let object = format!("image {}", image.record.id);
-                authorize(&actor, action, Some(image.person), &object)?;
+                authorize(&actor, action, Object::Of(image.person, &object))?;
                 Ok(change(image.record.id))
             }),
             then: Box::new(move |outcome| {

@@ -10,7 +10,7 @@ use imgrepo_proto::{ImageRecord, Refusal};
 use super::blobs::Blob;
 use super::catalog::ImageState;
 use super::finding::find;
-use super::people::{Action, Actor, authorize};
+use super::people::{Action, Actor, Object, authorize};
 use super::{Repository, faults};
 
 /// An image's content, open: it can be read to its end even when the image is purged meanwhile.
@@ -35,7 +35,7 @@ impl Repository {
         actor: &Actor,
         target: &Target,
     ) -> Result<(ImageRecord, Content), Refusal> {
-        authorize(actor, Action::Download, None, &"images")?;
+        authorize(actor, Action::Download, Object::Any)?;
         let (actor, target) = (actor.clone(), target.clone());
         self.hop(move |inner| {
             // Between the look at the catalog and that at the blob a purge may come: look again.

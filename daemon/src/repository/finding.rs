@@ -10,7 +10,7 @@ use imgrepo_proto::session::reply::{HaveReply, ListReply};
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, Refusal};
 
 use super::catalog::{Catalog, ImageState, PageQuery, StoredImage};
-use super::people::{Action, Actor, Role, authorize};
+use super::people::{Action, Actor, Object, authorize};
 use super::{Repository, faults};
 
 /// Ids that an ambiguous name lists.
@@ -22,10 +22,11 @@ impl Repository {
     /// # Errors
     /// A bad cursor or glob: `bad_request`.
     pub async fn list(&self, actor: &Actor, list: List) -> Result<ListReply, Refusal> {
-        authorize(actor, Action::List, None, &"images")?;
-        let person = match (list.filter.state, actor.role) {
-            (State::Listed, _) | (State::Trashed, Role::Owner) => None,
-            (State::Trashed, Role::Guest) => Some(actor.person),
+        authorize(actor, Action::List, Object::Any)?;
+        let sees_all = || authorize(actor, Action::SeeTrash, Object::Any).is_ok();
+        let person = match list.filter.state {
+            State::Trashed if !sees_all() => Some(actor.person),
+            State::Listed | State::Trashed => None,
         };
         self.hop(move |inner| {
             let limit = list.page_size();
@@ -41,7 +42,7 @@ impl Repository {
     /// # Errors
     /// `not_found`; `ambiguous`, which lists the ids, where several bear the name.
     pub async fn info(&self, actor: &Actor, target: &Target) -> Result<ImageRecord, Refusal> {
-        authorize(actor, Action::List, None, &"images")?;
+        authorize(actor, Action::List, Object::Any)?;
         let (actor, target) = (actor.clone(), target.clone());
         self.hop(move |inner| {
             find(&*inner.catalog, &actor, &target, ImageState::Listed).map(|image| image.record)
@@ -54,7 +55,7 @@ impl Repository {
     /// # Errors
     /// `bad_request` where there are too many.
     pub async fn have(&self, actor: &Actor, hashes: Vec<BlobHash>) -> Result<HaveReply, Refusal> {
-        authorize(actor, Action::List, None, &"images")?;
+        authorize(actor, Action::List, Object::Any)?;
         if hashes.len() > MAX_HAVE {
             return Err(Refusal::new(
                 ErrorCode::BadRequest,
@@ -157,7 +158,7 @@ fn may_see(actor: &Actor, image: &StoredImage) -> bool {
     match image.state {
         ImageState::Listed => true,
         ImageState::Trashed => {
-            authorize(actor, Action::SeeTrash, Some(image.person), &"it").is_ok()
+            authorize(actor, Action::SeeTrash, Object::Of(image.person, &"it")).is_ok()
         }
         ImageState::Purged => false,
     }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use appending::Appends;
-use catalog::{Catalog, PersonKind};
+use catalog::Catalog;
 use commit::Ended;
 use pins::Pins;
 use queue::{Answer, Purge, Queue, Work};
@@ -40,6 +40,7 @@ pub mod people;
 pub mod picture;
 mod pins;
 mod queue;
+mod quota;
 mod receiving;
 mod room;
 mod staging;
@@ -47,7 +48,8 @@ mod staging;
 pub use content::Content;
 pub(crate) use faults::not_an_image;
 pub use open::OpenError;
-pub use people::{Action, Actor, Role, authorize};
+pub use people::{Action, Actor, Authentication, LOCAL, Object, Role, authorize};
+pub use quota::Usage;
 pub use receiving::Receiving;
 
 /// Hears of the outcome of a change, once: right after the commit and before the change is
@@ -78,11 +80,15 @@ pub struct Settings {
     pub trash_days: u32,
     /// Bytes of the disk that contents leave free, for the catalog.
     pub reserve_bytes: u64,
+    /// Bytes that the images of one person may have together, those in the trash too.
+    pub person_quota_bytes: Option<u64>,
+    /// The same of everybody's images together.
+    pub repository_quota_bytes: Option<u64>,
 }
 
 impl Settings {
     /// The defaults: images to 4 GiB; interrupted uploads for 7 days, 32 GiB of them; the trash for
-    /// 30 days; 64 MiB of the disk left free.
+    /// 30 days; 64 MiB of the disk left free; no quotas.
     #[must_use]
     pub fn new(data: PathBuf, owner: PersonName) -> Settings {
         Settings {
@@ -93,6 +99,8 @@ impl Settings {
             staging_quota_bytes: 32 * 1024 * 1024 * 1024,
             trash_days: 30,
             reserve_bytes: 64 * 1024 * 1024,
+            person_quota_bytes: None,
+            repository_quota_bytes: None,
         }
     }
 }
@@ -115,6 +123,8 @@ struct Inner {
     sealing: Arc<Semaphore>,
     in_memory: Arc<Semaphore>,
     announced: watch::Receiver<Seq>,
+    /// See [`Repository::people_changed`].
+    people: watch::Sender<u64>,
     appender: Mutex<Option<JoinHandle<()>>>,
     committer: Mutex<Option<JoinHandle<Ended>>>,
 }
@@ -130,28 +140,6 @@ impl Repository {
     #[must_use]
     pub fn id(&self) -> RepositoryId {
         self.inner.catalog.repository_id()
-    }
-
-    /// The person who runs the server.
-    #[must_use]
-    pub fn owner(&self) -> Actor {
-        self.inner.owner.clone()
-    }
-
-    /// The guest of this name.
-    ///
-    /// # Errors
-    /// The disk's: `storage_full`, `internal`.
-    pub async fn guest(&self, name: &PersonName) -> Result<Actor, Refusal> {
-        let name = name.clone();
-        self.hop(move |inner| {
-            let person = inner
-                .catalog
-                .person(PersonKind::Guest, &name, Timestamp::now())
-                .map_err(|error| faults::catalog(&error))?;
-            Ok(Actor { person, name, role: Role::Guest })
-        })
-        .await
     }
 
     /// Takes no more changes, waits for those that wait, and makes the next start a quick one.

@@ -19,7 +19,8 @@ use super::pins::Pins;
 use super::queue::Queue;
 use super::staging::{Room, Staging};
 use super::{
-    Actor, IN_MEMORY_BYTES, Inner, Repository, Role, SWEEP_AT_OPEN, SYNCS_IN_FLIGHT, Settings,
+    Actor, IN_MEMORY_BYTES, Inner, LOCAL, Repository, Role, SWEEP_AT_OPEN, SYNCS_IN_FLIGHT,
+    Settings,
 };
 use crate::database::DatabaseError;
 
@@ -135,7 +136,13 @@ fn build(
     let newest = catalog.newest_seq().map_err(failed)?;
     let now = jiff::Timestamp::now();
     let person = catalog.person(PersonKind::Owner, &settings.owner, now).map_err(failed)?;
-    let owner = Actor { person, name: settings.owner.clone(), role: Role::Owner };
+    let owner = Actor {
+        person,
+        name: settings.owner.clone(),
+        role: Role::Owner,
+        device: None,
+        from: LOCAL.to_owned(),
+    };
     let room =
         Room { quota_bytes: settings.staging_quota_bytes, reserve_bytes: settings.reserve_bytes };
     let staging = data.join("staging");
@@ -189,6 +196,7 @@ fn build(
             sealing: Arc::new(Semaphore::new(SYNCS_IN_FLIGHT)),
             in_memory: Arc::new(Semaphore::new(IN_MEMORY_BYTES)),
             announced,
+            people: watch::Sender::new(0),
             appender: Mutex::new(Some(appender)),
             committer: Mutex::new(Some(committer)),
         }),

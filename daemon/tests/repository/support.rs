@@ -124,7 +124,7 @@ pub(crate) async fn read(
 }
 
 pub(crate) async fn guest(repository: &Repository, name: &str) -> Actor {
-    repository.guest(&PersonName::parse(name).unwrap()).await.unwrap()
+    repository.guest(&PersonName::parse(name).unwrap(), true, "10.0.0.7").await.unwrap()
 }
 
 pub(crate) fn named(name: &str) -> Target {

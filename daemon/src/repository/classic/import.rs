@@ -22,7 +22,7 @@ use super::{Folder, ImportSummary, LeftOut, Renumbered, Told, plan};
 use crate::repository::announced::{Wanted, check};
 use crate::repository::blobs::APPENDED_BYTES;
 use crate::repository::catalog::{Again, Imported, PersonKind};
-use crate::repository::people::{Actor, Role};
+use crate::repository::people::{Actor, LOCAL, Role};
 use crate::repository::queue::{Answer, GROUP};
 use crate::repository::{Inner, Receiving, Repository, faults};
 
@@ -158,7 +158,13 @@ fn look(inner: &Arc<Inner>, entry: &Entry, mut file: File) -> Result<Looked, Ref
         .catalog
         .person(PersonKind::Imported, &entry.uploader, Timestamp::now())
         .map_err(|error| faults::catalog(&error))?;
-    let actor = Actor { person, name: entry.uploader.clone(), role: Role::Guest };
+    let actor = Actor {
+        person,
+        name: entry.uploader.clone(),
+        role: Role::Guest { may_upload: true },
+        device: None,
+        from: LOCAL.to_owned(),
+    };
     let name = entry.name.as_str().to_owned();
     let upload = Upload { name, size, hash: None, taken_at: None, unless_deleted: false };
     let wanted = check(&actor, &upload, Again::Reuse, inner.settings.max_image_bytes)?;

@@ -50,7 +50,7 @@ async fn auth(scene: Scene, user: Option<String>) -> Left {
             Err(_) => return say_in_order(scene, Reply::Error(texts::bad_person(name))).await,
         },
     };
-    let actor = match scene.context.repository.guest(&name).await {
+    let actor = match scene.context.repository.guest(&name, true, "network").await {
         Ok(actor) => actor,
         Err(refusal) => {
             let reply = Reply::Error(texts::refused(name.as_str(), &refusal));

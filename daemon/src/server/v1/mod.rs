@@ -98,7 +98,7 @@ pub(super) async fn run(
     if !context.admits_guests(origin) {
         return turn_away(outbox, inbox, texts::GUESTS_DENIED.to_owned(), 1008).await;
     }
-    let actor = match context.repository.guest(&PersonName::anon()).await {
+    let actor = match context.repository.guest(&PersonName::anon(), true, "network").await {
         Ok(actor) => actor,
         Err(refusal) => {
             return turn_away(outbox, inbox, texts::refused("anon", &refusal), 1011).await;

@@ -67,6 +67,6 @@ impl Session {
                 Refusal::new(ErrorCode::BadName, message)
             })?,
         };
-        context.repository.guest(&name).await
+        context.repository.guest(&name, true, "network").await
     }
 }
