@@ -1,29 +1,14 @@
 //! A full disk under the client's state: nothing new is queued, nothing is lost, and with room it goes
 //! on by itself. On a small tmpfs, so as root alone.
 
-use std::process::Command;
-
 use imgrepo_proto::ErrorCode;
 
+use crate::small_disk::SmallDisk;
 use crate::{Client, Served, picture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_at_the_state_refuses_and_goes_on_with_room() {
-    let disk = tempfile::tempdir().unwrap();
-    let mount = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=3m", "imgrepo-test"])
-        .arg(disk.path())
-        .status();
-    if !mount.is_ok_and(|status| status.success()) {
-        return eprintln!("NOT TESTED: a full disk needs root, to mount a small tmpfs");
-    }
-    struct Unmount<'a>(&'a std::path::Path);
-    impl Drop for Unmount<'_> {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-        }
-    }
-    let unmount = Unmount(disk.path());
+    let Some(disk) = SmallDisk::mount("size=3m") else { return };
     let files = tempfile::tempdir().unwrap();
     let served = Served::start().await;
     let client = Client::start(disk.path()).await;
@@ -51,5 +36,4 @@ async fn a_full_disk_at_the_state_refuses_and_goes_on_with_room() {
     assert_eq!((status.counts.stored, status.counts.faults()), (u64::from(queued), 0));
     client.stop().await;
     served.stop().await;
-    drop(unmount);
 }

@@ -13,6 +13,9 @@ mod whole;
 #[allow(dead_code, reason = "other tests say more of it")]
 mod scripted;
 
+#[path = "../repository/small_disk.rs"]
+mod small_disk;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,47 +1,17 @@
 //! A full disk: uploads are refused with `storage_full`, listing and downloads go on, and when there
 //! is room again uploads do, without a restart. On small tmpfs mounts, so as root alone.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use imgrepo_proto::ErrorCode;
 use imgrepo_proto::session::command::{self, List, Target};
 use imgrepod::repository::{Actor, Repository, Settings};
 use tokio::sync::oneshot;
 
+use crate::small_disk::SmallDisk;
 use crate::support::{image, settings, upload};
 
 const MIB: u64 = 1024 * 1024;
-
-/// A small file system of its own, unmounted at the end.
-struct SmallDisk {
-    root: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    fn mount(options: &str) -> Option<SmallDisk> {
-        let root = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "imgrepo-test"])
-            .arg(root.path())
-            .status();
-        if mount.is_ok_and(|status| status.success()) {
-            return Some(SmallDisk { root });
-        }
-        eprintln!("NOT TESTED: a full disk needs root, to mount a small tmpfs");
-        None
-    }
-
-    fn path(&self) -> PathBuf {
-        self.root.path().to_owned()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.root.path()).status();
-    }
-}
 
 fn open(data: &Path, reserve_bytes: u64) -> Repository {
     Repository::open(Settings { reserve_bytes, ..settings(data) }).unwrap()
@@ -76,7 +46,7 @@ async fn all_are_there(repository: &Repository, actor: &Actor, stored: &[(u64, V
 #[tokio::test]
 async fn contents_leave_room_for_the_catalog() {
     let Some(disk) = SmallDisk::mount("size=12m") else { return };
-    let repository = open(&disk.path(), 4 * MIB);
+    let repository = open(disk.path(), 4 * MIB);
     let owner = repository.owner();
     let stored = fill(&repository, &owner, MIB).await;
     assert!((3..=8).contains(&stored.len()), "{}", stored.len());
@@ -106,7 +76,7 @@ async fn a_disk_without_any_room_refuses_and_recovers() {
         for number in 0..10 {
             std::fs::write(ballast.join(number.to_string()), vec![0; 100_000]).unwrap();
         }
-        let repository = open(&disk.path(), 0);
+        let repository = open(disk.path(), 0);
         let owner = repository.owner();
         let mut stored = fill(&repository, &owner, 70_000).await;
         assert!(!stored.is_empty());
@@ -124,7 +94,7 @@ async fn a_disk_without_any_room_refuses_and_recovers() {
         all_are_there(&repository, &owner, &stored).await;
         repository.close().await;
         drop(repository);
-        let repository = open(&disk.path(), 0);
+        let repository = open(disk.path(), 0);
         all_are_there(&repository, &owner, &stored).await;
         drop(repository);
     }

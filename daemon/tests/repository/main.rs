@@ -9,5 +9,6 @@ mod classic_export;
 mod ends;
 mod full;
 mod life;
+mod small_disk;
 mod staging;
 mod support;

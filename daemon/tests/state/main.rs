@@ -7,6 +7,9 @@ mod files;
 mod open;
 mod queue;
 
+#[path = "../repository/small_disk.rs"]
+mod small_disk;
+
 use std::path::Path;
 
 use imgrepo_proto::control::queue::{QueuedUpload, UploadId, UploadState};

@@ -1,7 +1,5 @@
 //! Uploads by hand and what a person asks of the queue.
 
-use std::process::Command;
-
 use futures_util::future::join_all;
 use imgrepo_proto::control::queue::UploadState::{
     Cancelled, Duplicate, Failed, Ignored, Queued, Refused, Sending, Stored, Waiting,
@@ -11,6 +9,7 @@ use imgrepo_proto::{BlobHash, ErrorCode, ImageId};
 use imgrepod::state::{End, How, LARGE_ABOVE_BYTES, Lane, NewUpload, QueuedContent, State};
 use jiff::Timestamp;
 
+use crate::small_disk::SmallDisk;
 use crate::{Kept, ana, at, new, receipt, refusal, states};
 
 #[tokio::test]
@@ -203,21 +202,7 @@ async fn many_at_once_share_a_commit_and_one_that_fails_fails_alone() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
-    let disk = tempfile::tempdir().unwrap();
-    let mount = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=2m", "imgrepo-test"])
-        .arg(disk.path())
-        .status();
-    if !mount.is_ok_and(|status| status.success()) {
-        return eprintln!("NOT TESTED: a full disk needs root, to mount a small tmpfs");
-    }
-    struct Unmount<'a>(&'a std::path::Path);
-    impl Drop for Unmount<'_> {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-        }
-    }
-    let unmount = Unmount(disk.path());
+    let Some(disk) = SmallDisk::mount("size=2m") else { return };
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![0; 700_000]).unwrap();
     let path = disk.path().join("queue.db");
@@ -242,5 +227,4 @@ async fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     let all = state.page(mine, true, None, 100_000).await.unwrap();
     assert_eq!(all.iter().map(|upload| upload.id).collect::<Vec<_>>(), queued);
     state.close().await;
-    drop(unmount);
 }

@@ -3,6 +3,7 @@
 use imgrepo_proto::ErrorCode;
 
 use super::*;
+use crate::small_disk::SmallDisk;
 
 /// A limit of the whole system, put back at the end.
 struct Lowered {
@@ -88,19 +89,7 @@ async fn with_three_watches() {
 /// Who waits until everything is uploaded must not hear that it is, where nobody could look.
 #[tokio::test]
 async fn a_look_that_cannot_be_written_down_is_none() {
-    let disk = tempfile::tempdir().unwrap();
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=2m", "imgrepo-test"]).arg(disk.path());
-    if !mount.status().is_ok_and(|status| status.success()) {
-        return not_proven("a full disk needs root, to mount a small tmpfs");
-    }
-    struct Unmount<'a>(&'a Path);
-    impl Drop for Unmount<'_> {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-        }
-    }
-    let unmount = Unmount(disk.path());
+    let Some(disk) = SmallDisk::mount("size=2m") else { return };
     let state = State::open(&disk.path().join("queue.db")).unwrap();
     let ana = member(&state, "ana").await;
     let folder = tempfile::tempdir().unwrap();
@@ -125,5 +114,4 @@ async fn a_look_that_cannot_be_written_down_is_none() {
     watch.end();
     task.await.unwrap();
     state.close().await;
-    drop(unmount);
 }

@@ -12,6 +12,9 @@ mod limits;
 mod special;
 mod whole;
 
+#[path = "../repository/small_disk.rs"]
+mod small_disk;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
