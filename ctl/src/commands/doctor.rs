@@ -51,13 +51,13 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
                 version.and_then(|version| differs(&version)).into_iter().collect();
             match daemon.call(&Request::Examine) {
                 Ok(Outcome::Findings(found)) => findings.extend(found),
-                Ok(other) => findings.push(problem("daemon", unexpected(&other))),
-                Err(refusal) => findings.push(problem("daemon", refusal)),
+                Ok(other) => findings.push(refused("daemon", unexpected(&other))),
+                Err(refusal) => findings.push(refused("daemon", refusal)),
             }
             findings
         }
         Err(refusal) => {
-            let mut findings = vec![problem("socket", refusal)];
+            let mut findings = vec![refused("socket", refusal)];
             findings.extend(at_login());
             findings
         }
@@ -69,17 +69,8 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn finding(
-    check: &str,
-    state: FindingState,
-    message: impl Into<String>,
-    hint: Option<String>,
-) -> Finding {
-    Finding { check: check.to_owned(), state, message: message.into(), hint }
-}
-
-fn problem(check: &str, refusal: Refusal) -> Finding {
-    finding(check, FindingState::Problem, refusal.message, refusal.hint)
+fn refused(check: &str, refusal: Refusal) -> Finding {
+    Finding::problem(check, refusal.message, refusal.hint)
 }
 
 /// A daemon of another version works where it can; that it is another is to be known.
@@ -88,7 +79,7 @@ fn differs(daemon: &str) -> Option<Finding> {
     (daemon != own).then(|| {
         let message = format!("imgctl is {own}, and the daemon that runs {daemon}");
         let hint = Some("restart the daemon: imgctl stop && imgrepod".to_owned());
-        finding("versions", FindingState::Warning, message, hint)
+        Finding::warning("versions", message, hint)
     })
 }
 
@@ -102,14 +93,14 @@ fn at_login() -> Vec<Finding> {
         Err(error) => {
             let message = format!("cannot run `{}`: {}", path.display(), cause(&error));
             let hint = Some("put imgrepod beside imgctl, or into a folder of PATH".to_owned());
-            return vec![finding("program", FindingState::Problem, message, hint)];
+            return vec![Finding::problem("program", message, hint)];
         }
     };
     match serde_json::from_slice::<ServiceDocument>(&output.stdout) {
         Ok(said) => of_service(said.service),
         Err(_) => {
             let message = format!("`{}` does not tell what starts it at login", path.display());
-            vec![finding("login", FindingState::Warning, message, None)]
+            vec![Finding::warning("login", message, None)]
         }
     }
 }
@@ -117,24 +108,23 @@ fn at_login() -> Vec<Finding> {
 fn of_service(service: Service) -> Vec<Finding> {
     let Service { installed, enabled, manager, problems } = service;
     if !problems.is_empty() {
-        let of =
-            |said: ServiceProblem| finding("login", FindingState::Problem, said.message, said.hint);
+        let of = |said: ServiceProblem| Finding::problem("login", said.message, said.hint);
         return problems.into_iter().map(of).collect();
     }
     vec![match (installed, enabled) {
         (true, true) => {
             let message = format!("{manager} starts the daemon at the next login");
-            finding("login", FindingState::Ok, message, None)
+            Finding::ok("login", message)
         }
         (true, false) => {
             let message = format!("{manager} knows the daemon, but does not start it at login");
             let hint = Some("imgrepod service install".to_owned());
-            finding("login", FindingState::Warning, message, hint)
+            Finding::warning("login", message, hint)
         }
         (false, _) => {
             let hint = Some("imgrepod service install".to_owned());
             let message = "nothing starts the daemon at login";
-            finding("login", FindingState::Warning, message, hint)
+            Finding::warning("login", message, hint)
         }
     }]
 }

@@ -15,6 +15,33 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
+impl Finding {
+    /// One that is found in this state.
+    pub fn new(
+        check: &str,
+        state: FindingState,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Finding {
+        Finding { check: check.to_owned(), state, message: message.into(), hint }
+    }
+
+    /// All is well; there is nothing to do.
+    pub fn ok(check: &str, message: impl Into<String>) -> Finding {
+        Finding::new(check, FindingState::Ok, message, None)
+    }
+
+    /// It works, but not as well as it could.
+    pub fn warning(check: &str, message: impl Into<String>, hint: Option<String>) -> Finding {
+        Finding::new(check, FindingState::Warning, message, hint)
+    }
+
+    /// It does not work.
+    pub fn problem(check: &str, message: impl Into<String>, hint: Option<String>) -> Finding {
+        Finding::new(check, FindingState::Problem, message, hint)
+    }
+}
+
 /// How something that was looked at is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,8 +3,6 @@
 use imgrepo_proto::control::finding::Finding;
 use jiff::Timestamp;
 
-use super::{ok, warning};
-
 const CHECK: &str = "clock";
 
 /// What nobody notices in a list of images, and no computer that asks a time server is off.
@@ -26,16 +24,16 @@ pub(super) fn finding(clock: &Clock) -> Finding {
     if let Some((what, at)) = clock.before.iter().find(|(_, at)| seconds(*at) < -TOLERATED_SECONDS)
     {
         let message = format!("it was set back: {what} at {at:.0}, and now it is {:.0}", clock.now);
-        return warning(CHECK, message, hint());
+        return Finding::warning(CHECK, message, hint());
     }
     match clock.server.map(seconds) {
         Some(off) if off.abs() > TOLERATED_SECONDS => {
             let way = if off > 0 { "ahead of" } else { "behind" };
             let minutes = off.unsigned_abs() / 60;
-            warning(CHECK, format!("it is {minutes} min {way} the server's"), hint())
+            Finding::warning(CHECK, format!("it is {minutes} min {way} the server's"), hint())
         }
-        Some(_) => ok(CHECK, "it is as the server's"),
-        None => ok(CHECK, "it goes forward; there is no server's to compare it with"),
+        Some(_) => Finding::ok(CHECK, "it is as the server's"),
+        None => Finding::ok(CHECK, "it goes forward; there is no server's to compare it with"),
     }
 }
 

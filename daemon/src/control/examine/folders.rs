@@ -3,8 +3,6 @@
 use imgrepo_proto::control::finding::{Finding, FindingState};
 use imgrepo_proto::control::watch::{FolderState, FolderStatus};
 
-use super::finding;
-
 pub(super) fn findings(folders: &[FolderStatus]) -> Vec<Finding> {
     folders.iter().map(of_folder).collect()
 }
@@ -42,7 +40,7 @@ fn of_folder(folder: &FolderStatus) -> Finding {
         hint.get_or_insert_with(|| "see why: imgctl queue ls".to_owned());
         state = state.max(FindingState::Warning);
     }
-    finding("folder", state, message, hint)
+    Finding::new("folder", state, message, hint)
 }
 
 #[cfg(test)]

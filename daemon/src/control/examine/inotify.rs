@@ -4,8 +4,6 @@
 
 use imgrepo_proto::control::finding::Finding;
 
-use super::{ok, warning};
-
 const CHECK: &str = "inotify";
 
 /// Linux's own default. Fewer, and a folder that is copied in is looked through more often.
@@ -99,7 +97,7 @@ pub(super) fn findings(found: &Inotify) -> Vec<Finding> {
         // Nine tenths: a folder more, and the daemon would have to look from time to time.
         if used.saturating_mul(10) >= max.saturating_mul(9) {
             let message = format!("{used} of {max} are used (fs.inotify.max_{name})");
-            findings.push(warning(CHECK, message, raise(name, max.saturating_mul(4))));
+            findings.push(Finding::warning(CHECK, message, raise(name, max.saturating_mul(4))));
         }
     }
     if let Some(max) = found.max_queued.filter(|max| *max < QUEUED) {
@@ -107,13 +105,13 @@ pub(super) fn findings(found: &Inotify) -> Vec<Finding> {
             "only {max} changes can wait (fs.inotify.max_queued_events): when many files come at \
              once, everything is looked through"
         );
-        findings.push(warning(CHECK, message, raise("queued_events", QUEUED)));
+        findings.push(Finding::warning(CHECK, message, raise("queued_events", QUEUED)));
     }
     if findings.is_empty() {
         let Inotify { watches, own, .. } = found;
         let message =
             format!("{watches} of {max_watches} watches are used, {own} of them by this daemon");
-        findings.push(ok(CHECK, message));
+        findings.push(Finding::ok(CHECK, message));
     }
     findings
 }

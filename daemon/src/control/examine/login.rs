@@ -3,7 +3,6 @@
 use imgrepo_proto::Refusal;
 use imgrepo_proto::control::finding::Finding;
 
-use super::{ok, problem, warning};
 use crate::service::ServiceStatus;
 
 const CHECK: &str = "login";
@@ -15,7 +14,7 @@ pub(super) fn findings(
     let service = match service {
         Ok(service) => service,
         Err(refusal) => {
-            return vec![problem(CHECK, refusal.message.clone(), refusal.hint.clone())];
+            return vec![Finding::problem(CHECK, refusal.message.clone(), refusal.hint.clone())];
         }
     };
     let unit = service.unit.as_deref().unwrap_or_default();
@@ -27,13 +26,16 @@ pub(super) fn findings(
                 _ => "",
             };
             let by = service.manager;
-            findings.push(ok(CHECK, format!("it starts at every login{end}, by {by} (`{unit}`)")));
+            findings.push(Finding::ok(
+                CHECK,
+                format!("it starts at every login{end}, by {by} (`{unit}`)"),
+            ));
         }
         Some(other) => {
-            findings.push(ok(CHECK, format!("it starts at every login, by the {other}")))
+            findings.push(Finding::ok(CHECK, format!("it starts at every login, by the {other}")))
         }
         None if service.installed => {}
-        None => findings.push(warning(
+        None => findings.push(Finding::warning(
             CHECK,
             "nothing starts it at the next login",
             Some("imgrepod service install".to_owned()),
@@ -41,7 +43,9 @@ pub(super) fn findings(
     }
     // One that starts it beside the service is a fault; alone, it is what the line above says.
     let problems = service.problems.iter().filter(|_| service.installed || autostart.is_none());
-    findings.extend(problems.map(|told| warning(CHECK, told.message.clone(), told.hint.clone())));
+    findings.extend(
+        problems.map(|told| Finding::warning(CHECK, told.message.clone(), told.hint.clone())),
+    );
     findings
 }
 

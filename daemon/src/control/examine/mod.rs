@@ -15,7 +15,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use imgrepo_proto::control::Outcome;
-use imgrepo_proto::control::finding::{Finding, FindingState};
 use imgrepo_proto::control::reply::{SessionState, SessionStatus};
 use imgrepo_proto::{ErrorCode, Refusal};
 use jiff::Timestamp;
@@ -86,25 +85,4 @@ async fn newest_event(
     let peer = context.session.peer().await.ok()?;
     let page = peer.events(before, 1).await.ok()?;
     Some(("the repository's newest change was", page.events.first()?.at?))
-}
-
-fn ok(check: &str, message: impl Into<String>) -> Finding {
-    finding(check, FindingState::Ok, message, None)
-}
-
-fn warning(check: &str, message: impl Into<String>, hint: Option<String>) -> Finding {
-    finding(check, FindingState::Warning, message, hint)
-}
-
-fn problem(check: &str, message: impl Into<String>, hint: Option<String>) -> Finding {
-    finding(check, FindingState::Problem, message, hint)
-}
-
-fn finding(
-    check: &str,
-    state: FindingState,
-    message: impl Into<String>,
-    hint: Option<String>,
-) -> Finding {
-    Finding { check: check.to_owned(), state, message: message.into(), hint }
 }

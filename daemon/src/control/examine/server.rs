@@ -3,8 +3,6 @@
 use imgrepo_proto::control::finding::Finding;
 use imgrepo_proto::control::reply::{SessionState, SessionStatus};
 
-use super::{ok, problem, warning};
-
 const CHECK: &str = "server";
 
 pub(super) fn finding(session: &SessionStatus) -> Finding {
@@ -15,8 +13,10 @@ pub(super) fn finding(session: &SessionStatus) -> Finding {
     let hint = || why.and_then(|why| why.hint.clone());
     match session.state {
         SessionState::Connected => match &session.notice {
-            Some(notice) => warning(CHECK, format!("connected to {shown}; {notice}"), None),
-            None => ok(CHECK, format!("connected to {shown} as {}", session.user)),
+            Some(notice) => {
+                Finding::warning(CHECK, format!("connected to {shown}; {notice}"), None)
+            }
+            None => Finding::ok(CHECK, format!("connected to {shown} as {}", session.user)),
         },
         SessionState::Offline => {
             let (message, hint) = match url {
@@ -25,24 +25,26 @@ pub(super) fn finding(session: &SessionStatus) -> Finding {
                     (format!("offline by choice; it was {url}"), format!("imgctl connect {url}"))
                 }
             };
-            warning(CHECK, message, Some(hint))
+            Finding::warning(CHECK, message, Some(hint))
         }
-        SessionState::Connecting => {
-            warning(CHECK, told().unwrap_or_else(|| format!("connecting to {shown}")), hint())
-        }
+        SessionState::Connecting => Finding::warning(
+            CHECK,
+            told().unwrap_or_else(|| format!("connecting to {shown}")),
+            hint(),
+        ),
         SessionState::Waiting => {
             let hint = hint().unwrap_or_else(|| {
                 "see whether the server runs and this computer reaches it; it is tried again by itself"
                     .to_owned()
             });
             let message = told().unwrap_or_else(|| format!("cannot reach {shown}"));
-            problem(CHECK, message, Some(hint))
+            Finding::problem(CHECK, message, Some(hint))
         }
         SessionState::Refused => {
             let hint =
                 hint().unwrap_or_else(|| format!("when that is mended: imgctl connect {shown}"));
             let message = told().unwrap_or_else(|| format!("{shown} refused the session"));
-            problem(CHECK, message, Some(hint))
+            Finding::problem(CHECK, message, Some(hint))
         }
     }
 }

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use imgrepo_proto::control::Endpoint;
 use imgrepo_proto::control::finding::Finding;
 
-use super::{ok, problem};
-
 const CHECK: &str = "socket";
 
 /// What was seen.
@@ -37,15 +35,17 @@ pub(super) fn finding(socket: &Socket) -> Finding {
     let shown = socket.path.display();
     let restart = || Some("restart the daemon: imgrepod service restart".to_owned());
     match (&socket.open, socket.mode) {
-        (Some(why), _) => problem(CHECK, why.clone(), restart()),
-        (None, None) => {
-            problem(CHECK, format!("`{shown}` is gone: programs do not find the daemon"), restart())
-        }
+        (Some(why), _) => Finding::problem(CHECK, why.clone(), restart()),
+        (None, None) => Finding::problem(
+            CHECK,
+            format!("`{shown}` is gone: programs do not find the daemon"),
+            restart(),
+        ),
         (None, Some(mode)) if mode & 0o077 != 0 => {
             let message = format!("`{shown}` is open to other users (mode {mode:04o})");
-            problem(CHECK, message, Some(format!("chmod 600 '{shown}'")))
+            Finding::problem(CHECK, message, Some(format!("chmod 600 '{shown}'")))
         }
-        (None, Some(mode)) => ok(CHECK, format!("`{shown}` (mode {mode:04o})")),
+        (None, Some(mode)) => Finding::ok(CHECK, format!("`{shown}` (mode {mode:04o})")),
     }
 }
 

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use imgrepo_proto::control::finding::{Finding, FindingState};
 
-use super::finding;
-
 const CHECK: &str = "space";
 
 /// So many times the reserve are warned of: room for some hundred photos yet, time to act.
@@ -130,7 +128,7 @@ fn of_place(place: &Place, reserve_bytes: u64) -> Finding {
                 .to_owned()
         });
     }
-    finding(CHECK, state, message, hint)
+    Finding::new(CHECK, state, message, hint)
 }
 
 fn size(bytes: u64) -> String {

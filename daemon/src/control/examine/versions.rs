@@ -3,8 +3,6 @@
 use imgrepo_proto::control::finding::Finding;
 use imgrepo_proto::control::reply::SessionStatus;
 
-use super::{ok, warning};
-
 const CHECK: &str = "versions";
 
 /// Whether the program that runs was replaced or removed since it started.
@@ -26,9 +24,9 @@ pub(super) fn finding(daemon: &str, session: &SessionStatus, replaced: bool) -> 
     if replaced {
         let message = format!("{message}; the program was replaced since the daemon started");
         let hint = "restart it: imgrepod service restart (or imgctl stop, then imgrepod)";
-        return warning(CHECK, message, Some(hint.to_owned()));
+        return Finding::warning(CHECK, message, Some(hint.to_owned()));
     }
-    ok(CHECK, message)
+    Finding::ok(CHECK, message)
 }
 
 #[cfg(test)]
