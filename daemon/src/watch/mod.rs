@@ -26,7 +26,7 @@ mod folder;
 mod hints;
 mod keeper;
 mod lease;
-mod mounts;
+pub(crate) mod mounts;
 mod notifier;
 mod probe;
 mod reading;

@@ -1,5 +1,6 @@
 //! The kind of file system that a folder is on, and whether changes there are told as events. Asked
-//! when a folder is begun to be watched; the deciding part is pure.
+//! when a folder is begun to be watched, and by whoever keeps files of the daemon's own there; the
+//! deciding part is pure.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -34,7 +35,7 @@ const SHARED: [&str; 22] = [
 
 /// Whether no event tells of all changes there. What is mounted through FUSE is mostly far away
 /// (sshfs, rclone, GVFS), but for disks (`fuseblk`).
-pub(super) fn is_shared(kind: &str) -> bool {
+pub(crate) fn is_shared(kind: &str) -> bool {
     SHARED.binary_search(&kind).is_ok() || kind == "fuse" || kind.starts_with("fuse.")
 }
 
@@ -62,6 +63,11 @@ pub(super) fn is_systems(kind: &str) -> bool {
     SYSTEMS.binary_search(&kind).is_ok()
 }
 
+/// Whether what is there is gone when the computer is switched off.
+pub(crate) fn is_in_memory(kind: &str) -> bool {
+    matches!(kind, "tmpfs" | "ramfs")
+}
+
 /// Whether a file keeps its number there from one mount to the next.
 pub(super) fn keeps_inodes(kind: &str) -> bool {
     !matches!(kind, "vfat" | "msdos" | "exfat" | "fuse" | "9p" | "cifs" | "smb3" | "smbfs")
@@ -70,7 +76,7 @@ pub(super) fn keeps_inodes(kind: &str) -> bool {
 
 /// The kind of the file system that this folder is on, such as `ext4`, `nfs4` or `fuse.sshfs`; None
 /// where the system does not tell. Blocks.
-pub(super) fn kind_of(folder: &Path) -> Option<String> {
+pub(crate) fn kind_of(folder: &Path) -> Option<String> {
     let folder = folder.canonicalize().ok()?;
     let mounts = std::fs::read("/proc/self/mountinfo").ok()?;
     kind_in(&mounts, &folder)

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use imgrepo_proto::control::finding::{Finding, FindingState};
 
+use crate::watch::mounts;
+
 const CHECK: &str = "space";
 
 /// So many times the reserve are warned of: room for some hundred photos yet, time to act.
@@ -26,7 +28,8 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Disk,
-    Network,
+    /// Another computer's, as far as can be told.
+    Shared,
     Memory,
 }
 
@@ -51,7 +54,7 @@ fn at(what: &str, path: &std::path::Path) -> Place {
         path: there.to_owned(),
         free_bytes: None,
         is_out_of_files: false,
-        kind: Kind::Disk,
+        kind: kind(mounts::kind_of(there).as_deref()),
         device: None,
     };
     #[cfg(unix)]
@@ -65,22 +68,14 @@ fn at(what: &str, path: &std::path::Path) -> Place {
             place.is_out_of_files = disk.f_files > 0 && disk.f_favail == 0;
         }
     }
-    #[cfg(target_os = "linux")]
-    if let Ok(system) = rustix::fs::statfs(there) {
-        place.kind = kind(system.f_type as u32);
-    }
     place
 }
 
-/// By the magic numbers of statfs(2).
-#[cfg(target_os = "linux")]
-fn kind(magic: u32) -> Kind {
-    match magic {
-        // NFS, SMB, CIFS, SMB2, 9p, AFS, Ceph, Coda.
-        0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x5346_414f | 0x00c3_6400
-        | 0x7375_7245 => Kind::Network,
-        // tmpfs, ramfs.
-        0x0102_1994 | 0x8584_58f6 => Kind::Memory,
+/// By the name of the file system, where the system tells it.
+fn kind(name: Option<&str>) -> Kind {
+    match name {
+        Some(name) if mounts::is_shared(name) => Kind::Shared,
+        Some(name) if mounts::is_in_memory(name) => Kind::Memory,
         _ => Kind::Disk,
     }
 }
@@ -117,12 +112,14 @@ fn of_place(place: &Place, reserve_bytes: u64) -> Finding {
     }
     let unfit = match place.kind {
         Kind::Disk => None,
-        Kind::Network => Some(("a network's", "what is acknowledged there may be lost")),
-        Kind::Memory => Some(("in memory", "it is lost when the computer is switched off")),
+        Kind::Shared => {
+            Some(("may be another computer's", "what is acknowledged there may be lost"))
+        }
+        Kind::Memory => Some(("is in memory", "it is lost when the computer is switched off")),
     };
     if let Some((where_it_is, why)) = unfit {
         state = state.max(FindingState::Warning);
-        message.push_str(&format!("; its file system is {where_it_is}: {why}"));
+        message.push_str(&format!("; its file system {where_it_is}: {why}"));
         hint.get_or_insert_with(|| {
             "keep it on a disk of this computer (IMGREPO_HOME, XDG_STATE_HOME, XDG_DATA_HOME)"
                 .to_owned()
@@ -169,8 +166,17 @@ mod tests {
             )
         );
         assert_eq!(of(plenty, Kind::Disk, true).0, FindingState::Problem);
-        assert_eq!(of(plenty, Kind::Network, false).0, FindingState::Warning);
+        assert_eq!(of(plenty, Kind::Shared, false).0, FindingState::Warning);
         assert_eq!(of(None, Kind::Memory, false).0, FindingState::Warning);
+    }
+
+    #[test]
+    fn what_is_no_disk_of_this_computer_is_known_by_its_name() {
+        let of = |name| kind(Some(name));
+        assert!(["nfs4", "cifs", "smb3", "fuse.sshfs"].iter().all(|name| of(name) == Kind::Shared));
+        assert!(["tmpfs", "ramfs"].iter().all(|name| of(name) == Kind::Memory));
+        assert!(["ext4", "overlay", "fuseblk"].iter().all(|name| of(name) == Kind::Disk));
+        assert_eq!(kind(None), Kind::Disk);
     }
 
     #[test]
