@@ -225,6 +225,16 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_link_can_be_handed_over() {
+        let host = "fd00:1111:2222:3333:4444:5555:6666:7777".to_owned();
+        let addresses = vec![HostPort { host, port: 65535 }; MAX_ADDRESSES];
+        let secret = Secret::parse(&"s".repeat(43)).unwrap();
+        let link = Link { addresses, secret, trust: Trust::Pin([0xff; 32]) };
+        let handed = Secret::parse(&link.expose()).unwrap();
+        assert_eq!(handed.expose().parse::<Link>().unwrap(), link);
+    }
+
+    #[test]
     fn what_is_cut_or_misspelled_is_refused_without_quoting_it() {
         let whole = format!("imgrepo://h:1/#s3cret,{PIN}");
         for end in 0..whole.len() {

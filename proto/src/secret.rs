@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest that is taken from a peer: a few times what is made here.
-const MAX_BYTES: usize = 256;
+/// The longest that is taken from a peer: that of a link, which is handed over as one.
+const MAX_BYTES: usize = crate::invitation::MAX_LINK_BYTES;
 
 /// A secret in the form in which it is handed over: printable ASCII without spaces.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,8 @@ impl Secret {
     /// Takes one as it was handed over.
     ///
     /// # Errors
-    /// What is empty, longer than 256 bytes or not printable ASCII.
+    /// What is empty, longer than a link may be ([`crate::invitation::MAX_LINK_BYTES`]) or not printable
+    /// ASCII.
     pub fn parse(text: &str) -> Result<Secret, BadSecret> {
         let fits = !text.is_empty() && text.len() <= MAX_BYTES;
         match fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -69,7 +70,7 @@ mod tests {
         let secret = Secret::parse("abc-123").unwrap();
         assert_eq!(format!("{secret:?}"), "Secret(..)");
         assert_eq!(secret.expose(), "abc-123");
-        for bad in ["", "a b", "a\n", "é", &"a".repeat(257)] {
+        for bad in ["", "a b", "a\n", "é", &"a".repeat(MAX_BYTES + 1)] {
             assert_eq!(Secret::parse(bad), Err(BadSecret), "{bad:?}");
         }
         assert!(serde_json::from_str::<Secret>("\"a b\"").is_err());
