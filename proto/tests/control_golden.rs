@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use imgrepo_proto::control::finding::{Finding, FindingState};
+use imgrepo_proto::control::people::{PeopleOutcome, PeopleRequest};
 use imgrepo_proto::control::queue::{
     Counts, Direction, QueueRequest, QueueStatus, QueuedUpload, Rates, TransferStatus, UploadId,
     UploadState, Which,
@@ -18,11 +19,15 @@ use imgrepo_proto::control::reply::{
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::watch::{After, FileStory, FolderState, FolderStatus, WatchRequest};
 use imgrepo_proto::control::{Hello, Outcome, Reply, Request, frame};
-use imgrepo_proto::session::command::{Filter, List, Program, Sort};
+use imgrepo_proto::session::command::{
+    Audit, Devices, Disable, Filter, Invite, List, People, Program, Revoke, SetRole, Sort, Uninvite,
+};
 use imgrepo_proto::session::event::{Event, EventKind};
+use imgrepo_proto::session::people::{AccountRole, DeviceId, InvitationId};
 use imgrepo_proto::session::reply::{HaveReply, ListReply};
 use imgrepo_proto::{
-    BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, ImageRef, Refusal, RepositoryId, Seq,
+    BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, ImageRef, Refusal, RepositoryId, Secret,
+    Seq,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -266,6 +271,51 @@ fn replies() {
     };
     add("findings", done(Outcome::Findings(vec![finding])));
     add("refused", Reply::Refused(Refusal::new(ErrorCode::NotFound, "no `a`").hint("look")));
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn people() {
+    let mut lines = String::new();
+    let mut ask = |what: &str, request| line(&mut lines, what, &Request::People(request));
+    let link = Secret::parse("imgrepo://h:1/#s,ca").unwrap();
+    ask("join", PeopleRequest::Join { link: link.clone(), user: None, device: None });
+    let (user, device) = (Some("ana".to_owned()), Some("laptop".to_owned()));
+    ask("join as", PeopleRequest::Join { link, user, device });
+    ask("invite", PeopleRequest::Invite(Invite::default()));
+    let ana = || Some("ana".to_owned());
+    let (role, person, guest) = (Some(AccountRole::Admin), ana(), ana());
+    let invite = Invite { role, person, guest, uses: Some(1), seconds: Some(600) };
+    ask("invite as", PeopleRequest::Invite(invite));
+    ask("invitations", PeopleRequest::Invitations);
+    ask("uninvite", PeopleRequest::Uninvite(Uninvite { invitation: InvitationId(3) }));
+    ask("people", PeopleRequest::Ls(People { cursor: Some("c".to_owned()) }));
+    let role = SetRole { person: "ana".to_owned(), role: AccountRole::Viewer };
+    ask("role", PeopleRequest::Role(role));
+    let disable = Disable { person: "ana".to_owned(), disabled: true };
+    ask("disable", PeopleRequest::Disable(disable));
+    ask("devices", PeopleRequest::Devices(Devices { person: ana() }));
+    ask("revoke", PeopleRequest::Revoke(Revoke { device: DeviceId(7) }));
+    ask("audit", PeopleRequest::Audit(Audit { before: Some(41), limit: Some(50) }));
+
+    /// The first `data` of this command among the frozen replies of the session.
+    fn data<T: DeserializeOwned>(id: u32) -> T {
+        let begin = format!("{{\"id\":{id},\"status\":\"SUCCESS\",\"data\":");
+        let mut replies = include_str!("golden/replies.jsonl").lines();
+        let data = replies.find_map(|line| line.strip_prefix(&begin)?.strip_suffix('}'));
+        serde_json::from_str(data.unwrap()).unwrap()
+    }
+    let mut told = |what: &str, outcome: PeopleOutcome| {
+        line(&mut lines, what, &Reply::Done(Box::new(Outcome::People(Box::new(outcome)))));
+    };
+    told("invited", PeopleOutcome::Invited(data(13)));
+    told("told invitations", PeopleOutcome::Invitations(data(14)));
+    told("told invitation", PeopleOutcome::Invitation(data(15)));
+    told("told people", PeopleOutcome::People(data(16)));
+    told("told person", PeopleOutcome::Person(data(17)));
+    told("told devices", PeopleOutcome::Devices(data(19)));
+    told("told device", PeopleOutcome::Device(data(20)));
+    told("told audit", PeopleOutcome::Audit(data(21)));
     insta::assert_snapshot!(lines);
 }
 

@@ -6,6 +6,11 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use imgrepo_proto::limits::MAX_ERROR_MESSAGE_BYTES;
+use imgrepo_proto::session::command::CommandKind;
+use imgrepo_proto::session::people::{
+    AuditReply, DeviceReply, DevicesReply, InvitationReply, InvitationsReply, InviteReply,
+    JoinReply, PeopleReply, PersonReply,
+};
 use imgrepo_proto::session::reply::{
     AuthReply, DownloadReply, EventsReply, HaveReply, ImageReply, ListReply, PurgeReply,
     UploadReply, encode_success,
@@ -29,7 +34,9 @@ fn requests() {
         words.insert(request.command.word());
         assert_eq!(request.encode(), line);
     }
-    assert_eq!(words.len(), 14, "every command has a line: {words:?}");
+    let without = |kind: &CommandKind| !words.contains(kind.word());
+    let missing: Vec<_> = CommandKind::ALL.into_iter().filter(without).collect();
+    assert!(missing.is_empty(), "every command has a line, but for {missing:?}");
 }
 
 /// A SUCCESS with this `data` as its command's type, written again.
@@ -53,6 +60,15 @@ fn replies() {
                 6 => again::<DownloadReply>(*id, data.get()),
                 7 => again::<PurgeReply>(*id, data.get()),
                 8 => again::<EventsReply>(*id, data.get()),
+                10 => again::<JoinReply>(*id, data.get()),
+                13 => again::<InviteReply>(*id, data.get()),
+                14 => again::<InvitationsReply>(*id, data.get()),
+                15 => again::<InvitationReply>(*id, data.get()),
+                16 => again::<PeopleReply>(*id, data.get()),
+                17 | 18 => again::<PersonReply>(*id, data.get()),
+                19 => again::<DevicesReply>(*id, data.get()),
+                20 => again::<DeviceReply>(*id, data.get()),
+                21 => again::<AuditReply>(*id, data.get()),
                 _ => message.encode(),
             },
             other => other.encode(),

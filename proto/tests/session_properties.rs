@@ -1,5 +1,6 @@
 //! Properties of the session's codecs: what is encoded reads as it was, and whatever a peer sends is
-//! answered by a value, never by a panic. Both dialects, both directions.
+//! answered by a value, never by a panic. Both dialects, both directions; what is said of people has a
+//! file of its own.
 
 use bytes::Bytes;
 use imgrepo_proto::session::command::{
@@ -43,7 +44,7 @@ fn program() -> impl Strategy<Value = Program> {
 
 prop_compose! {
     fn auth()(user in option::of(".*"), client in option::of(program()), since in option::of(any::<u64>())) -> Auth {
-        Auth { user, client, events_since: since.map(Seq), ..Auth::default() }
+        Auth { user, credential: None, client, events_since: since.map(Seq) }
     }
 }
 
