@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use file::File;
 
+pub use log::{LogFormat, log_format};
+
 mod file;
+mod log;
 
 /// The command line's part.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +37,8 @@ pub struct Flags {
     pub watch: Vec<PathBuf>,
     /// The configuration file.
     pub config: Option<PathBuf>,
+    /// How the log is written.
+    pub log_format: Option<LogFormat>,
 }
 
 /// What `imgctl connect` and `disconnect` said last; kept across restarts by the control room.
@@ -139,12 +144,15 @@ pub fn log_filter(var: impl Fn(&str) -> Option<OsString>) -> String {
     text(&var, "IMGREPO_LOG").unwrap_or_else(|| "info".to_owned())
 }
 
-/// What is set of the variables that [`Config::resolve`] and [`log_filter`] read, so that what
+/// What is set of the variables that [`Config::resolve`], [`log_filter`] and [`log_format`] read, so that what
 /// starts the daemon elsewhere can give it the same. The login name's are every login's own.
 pub fn environment(var: impl Fn(&str) -> Option<OsString>) -> Vec<(String, OsString)> {
     let given = |name: &str| var(name).filter(|value| !value.is_empty());
-    let texts = ["IMGREPO_LISTEN", "IMGREPO_CONNECT", "IMGREPO_USER", "IMGREPO_LOG"];
-    let texts = texts.into_iter().filter_map(|name| Some((name.to_owned(), given(name)?)));
+    let texts = ["LISTEN", "CONNECT", "USER", "LOG", "LOG_FORMAT"];
+    let texts = texts
+        .map(|name| format!("IMGREPO_{name}"))
+        .into_iter()
+        .filter_map(|name| given(&name).map(|value| (name, value)));
     let file = given("IMGREPO_CONFIG").map(PathBuf::from);
     let file = file.map(|file| ("IMGREPO_CONFIG".to_owned(), absolute(file).into()));
     file.into_iter().chain(texts).collect()
@@ -163,10 +171,7 @@ impl Config {
         default_file: &Path,
     ) -> Result<Config, Refusal> {
         flags.check()?;
-        let variable =
-            || var("IMGREPO_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
-        let named = flags.config.clone().or_else(variable);
-        let file = File::read(named.as_deref().unwrap_or(default_file), named.is_some())?;
+        let (path, file) = read(flags, &var, default_file)?;
         let user = match flags.user.clone().or_else(|| text(&var, "IMGREPO_USER")) {
             Some(user) => person(&user, "--user")?,
             None => match (&remembered.user, file.client.user) {
@@ -188,9 +193,8 @@ impl Config {
             };
             Mode::Client { connect }
         };
-        let named = named.unwrap_or_else(|| default_file.to_owned());
         let watch = watch(&flags.watch, &file.watch);
-        Ok(Config { user, file: absolute(named), mode, watch })
+        Ok(Config { user, file: absolute(path), mode, watch })
     }
 }
 
@@ -199,9 +203,15 @@ impl Flags {
     #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
         // Taken apart in full: a new flag must not be forgotten here.
-        let Flags { serve, listen, connect, user, allow_guests, watch, config } = self;
+        let Flags { serve, listen, connect, user, allow_guests, watch, config, log_format } = self;
+        let log_format = log_format.map(|format| format.to_string());
         let switches = [(*serve, "--serve"), (*allow_guests, "--allow-guests")];
-        let texts = [("--listen", listen), ("--connect", connect), ("--user", user)];
+        let texts = [
+            ("--listen", listen),
+            ("--connect", connect),
+            ("--user", user),
+            ("--log-format", &log_format),
+        ];
         let mut arguments: Vec<OsString> =
             switches.iter().filter(|(is_on, _)| *is_on).map(|(_, flag)| flag.into()).collect();
         for (flag, text) in texts {
@@ -236,6 +246,18 @@ impl Flags {
         }
         Ok(())
     }
+}
+
+/// The configuration file, and where it is or would be.
+fn read(
+    flags: &Flags,
+    var: impl Fn(&str) -> Option<OsString>,
+    default_file: &Path,
+) -> Result<(PathBuf, File), Refusal> {
+    let variable = || var("IMGREPO_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = flags.config.clone().or_else(variable);
+    let file = File::read(named.as_deref().unwrap_or(default_file), named.is_some())?;
+    Ok((named.unwrap_or_else(|| default_file.to_owned()), file))
 }
 
 fn server(

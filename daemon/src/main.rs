@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use imgrepo_proto::{ErrorCode, Refusal};
-use imgrepod::config::{self, Config, Flags};
+use imgrepod::config::{self, Config, Flags, LogFormat};
 use imgrepod::control::Farewells;
 use imgrepod::daemon::{Daemon, Ground};
 use imgrepod::paths::Paths;
@@ -33,6 +33,10 @@ const BLOCKING_THREADS: usize = 64;
 /// threshold): it then keeps twice as much at the end of each heap. It starts with 128 KiB, so small
 /// images had the system take their memory back and clear new for each: a tenth of their time.
 const USUAL_BLOCK_BYTES: usize = 512 * 1024;
+
+/// What the daemon says of itself, as an event of a log for programs. It is in it whatever
+/// `IMGREPO_LOG` says: who reads that log has nothing else.
+const SAID: &str = "imgrepod::said";
 
 /// How long the end waits for calls of the system that nobody needs any more: a name that is looked
 /// up at a silent DNS server takes half a minute, a file on a disk that is away for ever. All that
@@ -89,36 +93,43 @@ struct Told {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How the log is written: as text, or as json, one object a line [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 impl From<Told> for Flags {
     fn from(told: Told) -> Flags {
-        let Told { serve, listen, connect, user, allow_guests, watch, config } = told;
-        Flags { serve, listen, connect, user, allow_guests, watch, config }
+        let Told { serve, listen, connect, user, allow_guests, watch, config, log_format } = told;
+        Flags { serve, listen, connect, user, allow_guests, watch, config, log_format }
     }
 }
 
 fn main() -> ExitCode {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(USUAL_BLOCK_BYTES)));
     let cli = Cli::parse();
-    let done = start_log().and_then(|()| match cli.command {
-        None => run(&cli.told.into()).map(|()| ExitCode::SUCCESS),
-        Some(Command::Service(args)) => Ok(service::run(args, &cli.told)),
-        Some(Command::Import(import)) => {
-            classic::import(&import, &cli.told.into(), &start_runtime()?)
-        }
-        Some(Command::Export(export)) => {
-            classic::export(&export, &cli.told.into(), &start_runtime()?)
-        }
-    });
-    match done {
-        Ok(code) => code,
-        Err(refusal) => {
-            complain(&refusal.message, refusal.hint.as_deref());
-            // A start that fails is 1 whatever the cause; wrong usage is 2, as everywhere.
-            ExitCode::from(if refusal.code.exit_code() == WRONG_USAGE { WRONG_USAGE } else { 1 })
-        }
+    let done = match cli.command {
+        None => run(&cli.told.into()),
+        Some(command) => start_log(LogFormat::Text).and_then(|()| carry_out(command, cli.told)),
+    };
+    done.unwrap_or_else(|refusal| {
+        complain(&refusal.message, refusal.hint.as_deref());
+        code_of(&refusal)
+    })
+}
+
+/// The other commands are people's: what they log is text.
+fn carry_out(command: Command, told: Told) -> Result<ExitCode, Refusal> {
+    match command {
+        Command::Service(args) => Ok(service::run(args, &told)),
+        Command::Import(import) => classic::import(&import, &told.into(), &start_runtime()?),
+        Command::Export(export) => classic::export(&export, &told.into(), &start_runtime()?),
     }
+}
+
+/// A start that fails is 1 whatever the cause; wrong usage is 2, as everywhere.
+fn code_of(refusal: &Refusal) -> ExitCode {
+    ExitCode::from(if refusal.code.exit_code() == WRONG_USAGE { WRONG_USAGE } else { 1 })
 }
 
 /// Says to people what is wrong, and what to do about it.
@@ -129,27 +140,48 @@ fn complain(message: &str, hint: Option<&str>) {
     }
 }
 
-fn start_log() -> Result<(), Refusal> {
+fn start_log(format: LogFormat) -> Result<(), Refusal> {
     let filter = config::log_filter(|name| std::env::var_os(name));
     let parsed = EnvFilter::try_new(&filter).map_err(|error| {
         Refusal::new(ErrorCode::Usage, format!("cannot use IMGREPO_LOG=`{filter}`: {error}"))
             .hint("such as IMGREPO_LOG=debug, or IMGREPO_LOG=info,imgrepod::link=trace")
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(parsed)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    let said = format!("{SAID}=info").parse().ok().filter(|_| format == LogFormat::Json);
+    let parsed = said.into_iter().fold(parsed, EnvFilter::add_directive);
+    let log = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => {
+            log.json().init();
+            // Rust writes a few lines of text.
+            std::panic::set_hook(Box::new(|panic| tracing::error!(target: SAID, "{panic}")));
+        }
+    }
     Ok(())
 }
 
-fn run(flags: &Flags) -> Result<(), Refusal> {
+fn run(flags: &Flags) -> Result<ExitCode, Refusal> {
     flags.check()?;
+    let var = |name: &str| std::env::var_os(name);
+    let paths = Paths::from_env(var)?;
+    let format = config::log_format(flags, var, &paths.config)?;
+    start_log(format)?;
+    match keep(flags, paths, format) {
+        Err(refusal) if format == LogFormat::Json => {
+            let Refusal { message, hint, .. } = &refusal;
+            tracing::error!(target: SAID, hint, "{message}");
+            Ok(code_of(&refusal))
+        }
+        done => done.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// The daemon, until it is told to end.
+fn keep(flags: &Flags, paths: Paths, format: LogFormat) -> Result<(), Refusal> {
     #[cfg(unix)]
     raise_open_files();
-    let paths = Paths::from_env(|name| std::env::var_os(name))?;
     let runtime = start_runtime()?;
-    let farewells = runtime.block_on(until_told(flags, paths))?;
+    let farewells = runtime.block_on(until_told(flags, paths, format))?;
     runtime.shutdown_timeout(LEFT_OVER);
     // Now whoever asked for the end may start another.
     drop(farewells);
@@ -183,7 +215,11 @@ fn raise_open_files() {
 }
 
 /// Runs a daemon until a program or a signal ends it.
-async fn until_told(flags: &Flags, paths: Paths) -> Result<Option<Farewells>, Refusal> {
+async fn until_told(
+    flags: &Flags,
+    paths: Paths,
+    format: LogFormat,
+) -> Result<Option<Farewells>, Refusal> {
     // From here on a signal is not the process's end but ours.
     let mut signals = Signals::listen()?;
     let default_file = paths.config.clone();
@@ -195,7 +231,7 @@ async fn until_told(flags: &Flags, paths: Paths) -> Result<Option<Farewells>, Re
         daemon = Daemon::start(ground, config) => daemon?,
         _ = signals.next() => return Ok(None),
     };
-    announce(daemon.ready());
+    announce(daemon.ready(), format);
     // Either only wakes.
     tokio::select! {
         () = daemon.asked_to_stop() => tracing::info!("stopping: a program asked for it"),
@@ -209,8 +245,11 @@ async fn until_told(flags: &Flags, paths: Paths) -> Result<Option<Farewells>, Re
 }
 
 /// Says that everything is up: to people, and where its output is read by a program, to that.
-fn announce(ready: &str) {
-    eprintln!("{ready}");
+fn announce(ready: &str, format: LogFormat) {
+    match format {
+        LogFormat::Text => eprintln!("{ready}"),
+        LogFormat::Json => tracing::info!(target: SAID, "{ready}"),
+    }
     let mut stdout = std::io::stdout();
     if !stdout.is_terminal() {
         // A reader that is gone does not keep the daemon from running.

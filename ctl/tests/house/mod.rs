@@ -33,7 +33,7 @@ fn imgrepod() -> PathBuf {
 }
 
 fn clean(command: &mut Command, home: &Path) {
-    for name in ["LISTEN", "CONNECT", "USER", "CONFIG", "LOG"] {
+    for name in ["LISTEN", "CONNECT", "USER", "CONFIG", "LOG", "LOG_FORMAT"] {
         command.env_remove(format!("IMGREPO_{name}"));
     }
     for name in ["NO_COLOR", "IMAGES", "KEEP"] {

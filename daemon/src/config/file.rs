@@ -7,6 +7,8 @@ use std::path::Path;
 use imgrepo_proto::{ErrorCode, Refusal};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use super::LogFormat;
+
 /// The file.
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,6 +16,7 @@ pub(super) struct File {
     pub(super) server: Server,
     pub(super) client: Client,
     pub(super) watch: Watch,
+    pub(super) log: Log,
 }
 
 /// `[server]`: used with `--serve`.
@@ -48,6 +51,13 @@ pub(super) struct Watch {
     pub(super) torn_minutes: Option<u32>,
     pub(super) rescan_minutes: Option<NonZero<u32>>,
     pub(super) poll_seconds: Option<NonZero<u32>>,
+}
+
+/// `[log]`: how the log is written.
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) format: Option<LogFormat>,
 }
 
 impl File {

@@ -160,6 +160,8 @@ fn how_folders_are_watched() {
     assert_eq!(told.folders, [PathBuf::from("/a"), here.join("b")]);
     let again = [OsString::from("--watch"), "/a".into(), "--watch".into(), here.join("b").into()];
     assert_eq!(flags.arguments(), again, "as it is started at login");
+    let flags = Flags { log_format: Some(LogFormat::Json), ..Flags::default() };
+    assert_eq!(flags.arguments(), [OsString::from("--log-format=json")]);
     let refused: Result<WatchConfig, Refusal> = watch(&flags, "[watch]\npoll_seconds = 0\n");
     assert!(refused.unwrap_err().message.contains("line 2"));
 }

@@ -135,6 +135,7 @@ fn carry_out(act: Act) -> Result<(Steps, ServiceStatus), Refusal> {
 fn what_to_start(flags: &Flags, paths: &Paths) -> Result<Start, Refusal> {
     let var = |name: &str| std::env::var_os(name);
     Config::resolve(flags, var, &Remembered::default(), &paths.config)?;
+    config::log_format(flags, var, &paths.config)?;
     let running = std::env::current_exe().map_err(|error| {
         let message = format!("cannot tell where this program is: {error}");
         Refusal::new(ErrorCode::FileError, message)

@@ -13,6 +13,7 @@ mod cutter;
 mod half_open;
 mod kill;
 mod ledger;
+mod log;
 mod picture;
 mod power_cut;
 mod process;
