@@ -110,7 +110,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         None => run(&cli.told.into()),
-        Some(command) => start_log(LogFormat::Text).and_then(|()| carry_out(command, cli.told)),
+        Some(command) => carry_out(command, cli.told),
     };
     done.unwrap_or_else(|refusal| {
         complain(&refusal.message, refusal.hint.as_deref());
@@ -120,6 +120,9 @@ fn main() -> ExitCode {
 
 /// The other commands are people's: what they log is text.
 fn carry_out(command: Command, told: Told) -> Result<ExitCode, Refusal> {
+    start_log(LogFormat::Text)?;
+    #[cfg(unix)]
+    hide_memory();
     match command {
         Command::Service(args) => Ok(service::run(args, &told)),
         Command::Import(import) => classic::import(&import, &told.into(), &start_runtime()?),
@@ -166,6 +169,8 @@ fn run(flags: &Flags) -> Result<ExitCode, Refusal> {
     let paths = Paths::from_env(var)?;
     let format = config::log_format(flags, var, &paths.config)?;
     start_log(format)?;
+    #[cfg(unix)]
+    hide_memory();
     match keep(flags, paths, format) {
         Err(refusal) if format == LogFormat::Json => {
             let Refusal { message, hint, .. } = &refusal;
@@ -200,6 +205,28 @@ fn start_runtime() -> Result<Runtime, Refusal> {
         .map_err(|error| {
             Refusal::new(ErrorCode::Internal, format!("cannot start the runtime: {error}"))
         })
+}
+
+/// Keeps what is in memory there: credentials, the key of the certificate, images. A core dump would
+/// write it all to a file that outlives them, or send it with a report of the crash. The limit holds
+/// where the system writes dumps to files; where it hands them to a program it need not, but no
+/// process that says that it is none to be dumped is (core(5)), and no other program of this user may
+/// read its memory then (ptrace(2)).
+///
+/// After the log is begun, so that it can be said, and before anything that is secret is read.
+#[cfg(unix)]
+fn hide_memory() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = Rlimit { current: Some(0), ..getrlimit(Resource::Core) };
+    let done = setrlimit(Resource::Core, limit);
+    #[cfg(target_os = "linux")]
+    let done = {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        done.and(set_dumpable_behavior(DumpableBehavior::NotDumpable))
+    };
+    if let Err(error) = done {
+        tracing::warn!(%error, "a fault of this process may write its memory to a core dump");
+    }
 }
 
 /// Lets this process have as many open files as its user may give it: the usual 1,024 are used up by

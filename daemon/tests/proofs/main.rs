@@ -14,6 +14,7 @@ mod half_open;
 mod kill;
 mod ledger;
 mod log;
+mod memory;
 mod picture;
 mod power_cut;
 mod process;

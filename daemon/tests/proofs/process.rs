@@ -136,6 +136,12 @@ impl Daemon {
         self.child.wait().expect("it ends")
     }
 
+    /// SIGABRT: it ends as after a fault of its own, with a core dump where there is one.
+    pub(crate) fn abort(mut self) -> ExitStatus {
+        self.signal(Signal::ABORT);
+        self.child.wait().expect("it ends")
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid() as i32).expect("it has a number");
         kill_process(pid, signal).expect("it is there");

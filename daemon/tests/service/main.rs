@@ -21,9 +21,10 @@ const SYSTEMCTL: &str = r#"#!/bin/sh
 echo "$*" >> "$HOME/asked"
 unit="$HOME/.config/systemd/user/imgrepod.service"
 process=$(cat "$HOME/process" 2>/dev/null)
+runs() { grep -qs '^State:.[^Z]' "/proc/$process/status"; }
 case "$*" in
 *" show "*)
-    if [ -n "$process" ] && [ -e "/proc/$process/exe" ]; then echo ActiveState=active
+    if runs; then echo ActiveState=active
     else echo ActiveState=inactive; fi
     echo SubState=x; echo LoadState=loaded ;;
 *" start "*)
@@ -32,7 +33,7 @@ case "$*" in
     echo $! > "$HOME/process" ;;
 *" stop "*)
     kill "$process"
-    while [ -e "/proc/$process/exe" ]; do sleep 0.01; done ;;
+    while runs; do sleep 0.01; done ;;
 esac
 "#;
 

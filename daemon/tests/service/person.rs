@@ -156,9 +156,9 @@ impl Drop for Left {
     fn drop(&mut self) {
         let number = std::fs::read_to_string(&self.0).unwrap_or_default();
         let Ok(number) = number.trim().parse::<i32>() else { return };
-        let program = std::fs::read_link(format!("/proc/{number}/exe")).unwrap_or_default();
+        let program = std::fs::read_to_string(format!("/proc/{number}/comm")).unwrap_or_default();
         // The number may be another's by now.
-        if program.file_name().is_some_and(|name| name == "imgrepod")
+        if program.trim_end() == "imgrepod"
             && let Some(process) = Pid::from_raw(number)
         {
             let _ = kill_process(process, Signal::KILL);
