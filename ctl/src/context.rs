@@ -109,6 +109,7 @@ pub(crate) fn unexpected(outcome: &Outcome) -> Refusal {
         Outcome::Have(_) => "the images of contents",
         Outcome::Rates(_) => "limits",
         Outcome::Findings(_) => "findings",
+        Outcome::People(_) => "something about people",
     };
     Refusal::new(ErrorCode::Internal, format!("the daemon answered with {what}"))
         .hint("restart the daemon: imgctl stop && imgrepod")
