@@ -9,6 +9,9 @@ pub(crate) struct Status {
     /// Go on showing it, with all transfers
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// What a server takes at most too, and where others reach it
+    #[arg(short, long)]
+    pub(crate) long: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let act = "disconnect";
     let status = status::of(act, context.ask(act, &Request::Disconnect)?)?;
     if context.out.json() {
-        return status::show(context, &status);
+        return status::show(context, &status, false);
     }
     context.out.confirm("offline");
     Ok(())

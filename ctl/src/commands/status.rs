@@ -6,7 +6,7 @@ mod lines;
 use imgrepo_proto::ErrorCode;
 use imgrepo_proto::control::queue::{QueueStatus, Rates, TransferStatus};
 use imgrepo_proto::control::reply::{
-    DaemonStatus, ServerStatus, SessionState, SessionStatus, Status,
+    DaemonStatus, ServerStatus, SessionState, SessionStatus, Status, Transport,
 };
 use imgrepo_proto::control::{Outcome, Request};
 use imgrepo_proto::name::shown;
@@ -46,6 +46,7 @@ struct Session<'a> {
     server: &'a Option<Program>,
     repository: &'a Option<imgrepo_proto::RepositoryId>,
     role: &'a Option<String>,
+    transport: Option<Transport>,
     seq: &'a Option<imgrepo_proto::Seq>,
     since: Timestamp,
     retry_at: &'a Option<Timestamp>,
@@ -59,11 +60,11 @@ const ACT: &str = "show the status";
 /// Asks and shows.
 pub(crate) fn run(context: &Context, args: &cli::Status) -> Result<(), Failure> {
     if args.follow {
-        return follow::run(context);
+        return follow::run(context, args.long);
     }
     let act = ACT;
     let status = of(act, context.ask(act, &Request::Status)?)?;
-    show(context, &status)
+    show(context, &status, args.long)
 }
 
 /// The status in an outcome.
@@ -74,12 +75,12 @@ pub(crate) fn of(act: &str, outcome: Outcome) -> Result<Status, Failure> {
     }
 }
 
-/// Shows a status.
-pub(crate) fn show(context: &Context, status: &Status) -> Result<(), Failure> {
+/// Shows a status; `long` is with what a server takes at most.
+pub(crate) fn show(context: &Context, status: &Status, long: bool) -> Result<(), Failure> {
     if context.out.json() {
         return context.out.document(&document(status));
     }
-    lines::lines(&context.out, status).iter().try_for_each(|line| context.out.line(line))
+    lines::lines(&context.out, status, long).iter().try_for_each(|line| context.out.line(line))
 }
 
 fn document(status: &Status) -> Document<'_> {
@@ -95,6 +96,7 @@ fn document(status: &Status) -> Document<'_> {
             server: &session.server,
             repository: &session.repository,
             role: &session.role,
+            transport: session.transport,
             seq: &session.seq,
             since: session.since,
             retry_at: &session.retry_at,
@@ -130,6 +132,16 @@ pub(crate) fn said(session: &SessionStatus) -> String {
             format!("waiting{whom} as {user}{}", at.unwrap_or_default())
         }
         SessionState::Refused => format!("refused{} as {user}", to.replacen(" to ", " by ", 1)),
+    }
+}
+
+/// How a session goes, where that is worth a word.
+pub(crate) fn transport(transport: Transport) -> Option<&'static str> {
+    match transport {
+        Transport::Local => None,
+        Transport::Plain => Some("not encrypted"),
+        Transport::Pinned => Some("encrypted, known by its invitation"),
+        Transport::Authorities => Some("encrypted, by its certificate"),
     }
 }
 

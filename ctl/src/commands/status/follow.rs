@@ -27,9 +27,9 @@ struct Away {
 }
 
 /// Shows it until it is interrupted.
-pub(super) fn run(context: &Context) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, long: bool) -> Result<(), Failure> {
     let mut daemon = None;
-    let mut view = View::new(context);
+    let mut view = View::new(context, long);
     let mut was_there = false;
     loop {
         let status = ask(context, &mut daemon);
@@ -58,13 +58,14 @@ fn ask(context: &Context, daemon: &mut Option<Client>) -> Result<Status, Refusal
 /// Where it is shown.
 struct View<'a> {
     context: &'a Context,
+    long: bool,
     /// On a terminal: what is drawn over itself.
     screen: Option<ProgressBar>,
     last: String,
 }
 
 impl<'a> View<'a> {
-    fn new(context: &'a Context) -> Self {
+    fn new(context: &'a Context, long: bool) -> Self {
         let out = &context.out;
         let screen = (out.terminal() && !out.json()).then(|| {
             let screen = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
@@ -74,14 +75,14 @@ impl<'a> View<'a> {
             out.set_bar(Some(screen.clone()));
             screen
         });
-        View { context, screen, last: String::new() }
+        View { context, long, screen, last: String::new() }
     }
 
     fn show(&mut self, status: &Result<Status, Refusal>) -> Result<(), Failure> {
         let out = &self.context.out;
         let text = match (status, out.json()) {
             (Ok(status), true) => json(&document(status)),
-            (Ok(status), false) => lines::lines(out, status).join("\n"),
+            (Ok(status), false) => lines::lines(out, status, self.long).join("\n"),
             (Err(refusal), true) => json(&Problem::from(refusal)),
             (Err(refusal), false) => format!("waiting for the daemon: {}", refusal.message),
         };

@@ -2,13 +2,16 @@
 
 use imgrepo_proto::Refusal;
 use imgrepo_proto::control::queue::{Direction, QueueStatus, Rates, TransferStatus};
-use imgrepo_proto::control::reply::{DaemonStatus, Phase, ServerStatus, SessionStatus, Status};
+use imgrepo_proto::control::reply::{
+    DaemonStatus, LimitStatus, Phase, ServerStatus, SessionStatus, Status,
+};
 use imgrepo_proto::name::shown;
 
 use super::said;
 use crate::commands::{limit, wait};
 use crate::context::program;
 use crate::output::{Output, Style};
+use crate::table::{Align, columns};
 use crate::{folders, table, uploads};
 
 /// Lines with a title, or below the one that has it.
@@ -25,12 +28,15 @@ impl Lines<'_> {
 }
 
 /// All of it.
-pub(super) fn lines(out: &Output, status: &Status) -> Vec<String> {
+pub(super) fn lines(out: &Output, status: &Status, long: bool) -> Vec<String> {
     let mut lines = Lines { out, lines: Vec::new() };
     daemon(&mut lines, &status.daemon);
     session(&mut lines, &status.session);
     if let Some(status) = &status.server {
         server(&mut lines, status);
+        if long {
+            reached(&mut lines, status);
+        }
     }
     match &status.unread {
         None => queue(&mut lines, &status.queue),
@@ -71,6 +77,9 @@ fn daemon(lines: &mut Lines<'_>, daemon: &DaemonStatus) {
 
 fn session(lines: &mut Lines<'_>, session: &SessionStatus) {
     lines.say("session", &said(session));
+    if let Some(transport) = session.transport.and_then(super::transport) {
+        lines.say("", transport);
+    }
     if let Some(error) = &session.error {
         lines.say("", &shown(&error.message));
         if let Some(hint) = &error.hint {
@@ -86,13 +95,48 @@ fn session(lines: &mut Lines<'_>, session: &SessionStatus) {
 }
 
 fn server(lines: &mut Lines<'_>, server: &ServerStatus) {
-    let guests = if server.guests { "guests allowed" } else { "no guests" };
+    let guests = match (&*server.guests_may, server.guests) {
+        ("upload", _) => "guests may upload",
+        ("view", _) => "guests may look",
+        ("no", _) | (_, false) => "no guests",
+        // One of before there were accounts.
+        (_, true) => "guests allowed",
+    };
     lines.say("server", &format!("listens on {}, {guests}", shown(&server.listen)));
     let count =
         |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let sessions = count(server.sessions.into(), "session");
     lines.say("", &format!("{}, {sessions}", count(server.images, "image")));
     lines.say("", &format!("data in {}", table::path(&server.data)));
+}
+
+/// Where others reach a server, by what they know it, and what it takes at most.
+fn reached(lines: &mut Lines<'_>, server: &ServerStatus) {
+    if !server.addresses.is_empty() {
+        lines.say("", &format!("reached at {}", shown(&server.addresses.join(", "))));
+    }
+    if let Some(fingerprint) = &server.fingerprint {
+        lines.say("", &format!("fingerprint {}", shown(fingerprint)));
+    }
+    if server.limits.is_empty() {
+        return;
+    }
+    let row = |limit: &LimitStatus| {
+        vec![
+            shown(&limit.key),
+            shown(&limit.value),
+            table::text(limit.used.as_deref()),
+            if limit.fixed { "itself" } else { "config" }.to_owned(),
+        ]
+    };
+    let mut rows = vec![["LIMIT", "IS", "USED", "SET BY"].map(str::to_owned).to_vec()];
+    rows.extend(server.limits.iter().map(row));
+    let aligns = [Align::Left, Align::Right, Align::Right, Align::Left];
+    for (at, line) in columns(&aligns, &rows).iter().enumerate() {
+        let title = at == 0;
+        let line = if title { lines.out.styled(Style::Bold, line) } else { line.clone() };
+        lines.say("", &line);
+    }
 }
 
 /// The state cannot be read: nobody knows what is in the queue.
