@@ -1,6 +1,7 @@
 //! The words of the command line: a contract that scripts depend on. Pure shape; what a verb does
 //! stands in `commands`.
 
+mod people;
 mod transfers;
 
 use std::ffi::OsString;
@@ -15,6 +16,9 @@ use clap::{
 use clap_complete::Shell;
 use imgrepo_proto::{ErrorCode, Refusal};
 
+pub(crate) use self::people::{
+    Audit, Devices, Invitations, Invite, Join, LoginLink, NewInvitation, Parcel, People,
+};
 pub(crate) use self::transfers::{
     After, Limit, Queue, QueueLs, Status, Verify, Watch, WatchAdd, Way, Which,
 };
@@ -113,6 +117,20 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Limit all transfers together, or show their limits
     Limit(Limit),
+    /// Let somebody in: print a link for them, or see and take back those that were given
+    Invite(Invite),
+    /// Take up an invitation: an account there, and the session to it
+    Join(Join),
+    /// See the people of the repository, and what they may do
+    #[command(subcommand)]
+    People(People),
+    /// See the devices that are let in, take one out, or let in one more of your own
+    #[command(subcommand)]
+    Devices(Devices),
+    /// Print a link that lets your own browser in, once and soon
+    LoginLink(LoginLink),
+    /// Show who did what: invited, joined, deleted, took out
+    Audit(Audit),
     /// Look whether everything is as it should be, and say how to mend what is not
     Doctor,
     /// Print the completions of a shell
@@ -282,8 +300,13 @@ pub(crate) fn parse() -> Result<Asked, u8> {
     if json && !asked {
         Output::new(&Global { json, ..Global::default() }).error(&failure);
     } else {
+        let text = error.to_string();
+        let shown = people::without_secrets(&text);
         // A reader that has gone is no error.
-        let _ = error.print();
+        let _ = match shown == text {
+            true => error.print(),
+            false => std::io::Write::write_all(&mut std::io::stderr(), shown.as_bytes()),
+        };
     }
     Err(if asked { 0 } else { failure.exit_code() })
 }
@@ -301,7 +324,7 @@ pub(crate) fn command(args: &[String]) -> Result<Command, Failure> {
 
 /// What clap found, as one of our errors.
 fn usage(error: &clap::Error) -> Failure {
-    let text = error.to_string();
+    let text = people::without_secrets(&error.to_string());
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let message = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),

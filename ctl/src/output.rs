@@ -103,6 +103,15 @@ impl Output {
         paint(self.colors.0, style, text)
     }
 
+    /// A text for standard output, white on black whatever the terminal's own colours are.
+    pub(crate) fn light_on_dark(&self, text: &str) -> String {
+        // The 256 colours: what a terminal calls white among its 16 is often a grey.
+        match self.colors.0 {
+            true => format!("\x1b[38;5;231;48;5;16m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+
     /// A line of data.
     pub(crate) fn line(&self, line: &str) -> Result<(), Failure> {
         self.write(|out| writeln!(out, "{line}"))

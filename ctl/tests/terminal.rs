@@ -7,47 +7,62 @@ mod stub;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::process::Command;
+use std::process::{Child, Command};
 
+use imgrepo_proto::control::people::{PeopleOutcome, PeopleRequest};
 use imgrepo_proto::control::queue::{
     Direction, QueueRequest, QueuedUpload, TransferStatus, UploadId, UploadState,
 };
 use imgrepo_proto::control::reply::{Phase, Progress, SessionState};
 use imgrepo_proto::control::watch::{FolderState, FolderStatus};
 use imgrepo_proto::control::{Outcome, Reply, Request};
+use imgrepo_proto::session::people::{
+    AccountRole, AuditEntry, AuditReply, Invitation, InvitationId, InviteReply,
+};
 use imgrepo_proto::session::reply::ListReply;
-use imgrepo_proto::{ErrorCode, ImageRecord, Refusal};
+use imgrepo_proto::{ErrorCode, ImageRecord, Refusal, Secret};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 use stub::{Say, Stub, done, folder, image, old_image, queued, refused, status};
 
 /// Runs a command on a terminal of 100 columns on which `typed` is typed; gives what stands there
 /// at its end, and the exit code.
-fn on_terminal(mut command: Command, typed: &str) -> (String, i32) {
+fn on_terminal(command: Command, typed: &str) -> (String, i32) {
+    // What is typed is not shown: it would stand wherever it came just then.
+    let (mut child, mut terminal) = begin(command, false);
+    terminal.write_all(typed.as_bytes()).unwrap();
+    let said = rest(&mut terminal);
+    (said, child.wait().unwrap().code().unwrap())
+}
+
+/// Begins a command on a terminal that shows what is typed, or does not.
+fn begin(mut command: Command, echo: bool) -> (Child, File) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
     let size = rustix::termios::Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
     rustix::termios::tcsetwinsize(&terminal, size).unwrap();
-    // What is typed is not shown: it would stand wherever it came just then.
     let mut modes = rustix::termios::tcgetattr(&terminal).unwrap();
-    modes.local_modes.remove(rustix::termios::LocalModes::ECHO);
+    modes.local_modes.set(LocalModes::ECHO, echo);
     rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &modes).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let end = || File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
     command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
-    let mut child = command.spawn().unwrap();
-    // Its own ends of the terminal go, so that the terminal ends with the child.
-    drop(command);
-    let mut terminal = File::from(terminal);
-    terminal.write_all(typed.as_bytes()).unwrap();
+    let child = command.spawn().unwrap();
+    // Its own ends of the terminal go with the command, so that the terminal ends with the child.
+    (child, File::from(terminal))
+}
+
+/// What stands on a terminal until its end.
+fn rest(terminal: &mut File) -> String {
     let mut said = Vec::new();
     let mut piece = [0; 4096];
     // At the end of the other side a terminal gives EIO.
     while let Ok(count @ 1..) = terminal.read(&mut piece) {
         said.extend_from_slice(&piece[..count]);
     }
-    let said = String::from_utf8(said).unwrap().replace("\r\n", "\n");
-    (said, child.wait().unwrap().code().unwrap())
+    String::from_utf8(said).unwrap().replace("\r\n", "\n")
 }
 
 fn show(stub: &Stub, lines: &[&[&str]]) -> String {
@@ -262,4 +277,118 @@ fn a_status_that_is_followed_stands_in_one_place() {
     }
     assert!(said.matches("\x1b[2K").count() > 6, "drawn over itself: {said:?}");
     assert!(said.contains("the end of the test"), "{said:?}");
+}
+
+/// What lets in, in the tests here.
+const LINK: &str = "imgrepo://photos.lan:8765/#s3cr3t,AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+#[test]
+fn an_invitation_is_a_link_a_code_and_what_to_know_of_it() {
+    let stub = Stub::new(|request, _| {
+        if *request == Request::Status {
+            return done(Outcome::Status(Box::new(status(SessionState::Connected))));
+        }
+        let at = |text: &str| text.parse().unwrap();
+        let invitation = Invitation {
+            id: InvitationId(3),
+            role: Some(AccountRole::Member),
+            person: None,
+            guest: None,
+            uses: 1,
+            by: "ana".into(),
+            since: at("2026-11-23T06:20:01Z"),
+            expires: at("2026-11-30T06:20:01Z"),
+            revoked: None,
+        };
+        let secret = |text: &str| Secret::parse(text).unwrap();
+        let (link, page) = (secret(LINK), secret("https://photos.lan:8765/#s3cr3t"));
+        let notice = Some("it listens on the loopback alone".to_owned());
+        let reply = InviteReply { invitation, link, page, notice };
+        done(Outcome::People(Box::new(PeopleOutcome::Invited(reply))))
+    });
+    insta::assert_snapshot!(show(
+        &stub,
+        &[&["invite"], &["invite", "--no-qr"], &["--color", "never", "login-link"]]
+    ));
+}
+
+#[test]
+fn an_invitation_is_not_shown_while_it_is_pasted() {
+    let stub = Stub::new(|request, _| match request {
+        Request::People(PeopleRequest::Join { link, .. }) if link.expose() == LINK => {
+            done(Outcome::Status(Box::new(status(SessionState::Connected))))
+        }
+        other => panic!("not asked here: {other:?}"),
+    });
+    let (mut child, mut terminal) = begin(stub.imgctl(&["--color", "never", "join"]), true);
+    let mut said = asked(&mut terminal);
+    terminal.write_all(format!("{LINK}\n").as_bytes()).unwrap();
+    said += &rest(&mut terminal);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    assert_eq!(
+        said,
+        "Paste the invitation (it is not shown): \n\
+         you are ana (guest) at ws://photos.lan:8765/\n\
+         next: imgctl watch add DIR\n"
+    );
+}
+
+#[test]
+fn a_terminal_shows_what_is_typed_again_however_a_question_ends() {
+    let stub = Stub::new(|request, _| panic!("not asked here: {request:?}"));
+    for signal in [Signal::INT, Signal::TERM] {
+        let (mut child, mut terminal) = begin(stub.imgctl(&["join"]), true);
+        // As the shell that goes on there: else it would be gone with the child.
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let _shell = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let shows =
+            |terminal: &File| tcgetattr(terminal).unwrap().local_modes.contains(LocalModes::ECHO);
+        asked(&mut terminal);
+        assert!(!shows(&terminal));
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(shows(&terminal));
+    }
+}
+
+/// What stands on a terminal until the question for an invitation.
+fn asked(terminal: &mut File) -> String {
+    let mut said = Vec::new();
+    let mut byte = [0];
+    while !said.ends_with(b"(it is not shown): ") {
+        terminal.read_exact(&mut byte).unwrap();
+        said.push(byte[0]);
+    }
+    String::from_utf8(said).unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn the_record_is_a_table_that_ends_with_what_shows_more() {
+    let stub = Stub::new(|request, _| match request {
+        Request::People(PeopleRequest::Audit(audit)) => {
+            assert_eq!(audit.limit, Some(if audit.before.is_some() { 49 } else { 50 }));
+            let entry = |id: u64, count: usize| AuditEntry {
+                id,
+                at: "2026-11-23T06:20:01Z".parse().unwrap(),
+                by: "ana".into(),
+                from: "local".into(),
+                act: "invite".into(),
+                object: "x".repeat(count),
+            };
+            let (entries, next) = match audit.before {
+                None => (vec![entry(99, 3)], Some(99)),
+                Some(_) => ((0..49).map(|_| entry(98, 1)).collect(), Some(50)),
+            };
+            let page = AuditReply { entries, next };
+            done(Outcome::People(Box::new(PeopleOutcome::Audit(page))))
+        }
+        other => panic!("not asked here: {other:?}"),
+    });
+    let (said, code) = on_terminal(stub.imgctl(&["--color", "never", "audit"]), "");
+    assert_eq!(code, 0);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 52);
+    assert_eq!(lines[0], "AT                BY   FROM   DID     TO");
+    assert_eq!(lines[1], "2026-11-23 06:20  ana  local  invite  xxx");
+    assert_eq!(lines[51], "there is more: imgctl audit --all");
 }

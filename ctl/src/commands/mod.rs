@@ -1,15 +1,21 @@
 //! The verbs, one file each: what it asks of the daemon and how it shows the answer.
 
+mod audit;
 mod completions;
 mod connect;
 mod demo;
+mod devices;
 mod disconnect;
 mod doctor;
 mod download;
 mod events;
 mod info;
+mod invite;
+mod join;
 mod limit;
 mod list;
+mod login_link;
+mod people;
 mod queue;
 mod rename;
 mod restore;
@@ -54,6 +60,12 @@ pub(crate) fn run(context: &Arc<Context>, command: Command) -> Result<(), Failur
         Command::Wait => wait::run(context),
         Command::Verify(args) => verify::run(context, &args),
         Command::Limit(args) => limit::run(context, &args),
+        Command::Invite(args) => invite::run(context, args),
+        Command::Join(args) => join::run(context, args),
+        Command::People(args) => people::run(context, args),
+        Command::Devices(args) => devices::run(context, args),
+        Command::LoginLink(args) => login_link::run(context, &args),
+        Command::Audit(args) => audit::run(context, &args),
         Command::Doctor => doctor::run(context),
         Command::Completions { shell } => completions::run(context, shell),
         Command::Demo(args) => demo::run(context, &args),

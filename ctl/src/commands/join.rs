@@ -1,0 +1,81 @@
+//! `imgctl join [LINK]`: takes up an invitation. The daemon makes the account, keeps the credential
+//! and connects; here the link is read, and what came of it is said. It is never shown.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use imgrepo_proto::control::Request;
+use imgrepo_proto::control::people::PeopleRequest;
+use imgrepo_proto::invitation::{Link, MAX_LINK_BYTES};
+use imgrepo_proto::name::shown;
+use imgrepo_proto::{ErrorCode, Refusal, Secret};
+
+use crate::cli;
+use crate::commands::status;
+use crate::context::Context;
+use crate::echo::Silence;
+use crate::failure::{Failure, cause};
+
+/// What is done here, for its errors.
+const ACT: &str = "join";
+
+/// Joins, and says who one is now.
+pub(crate) fn run(context: &Context, args: cli::Join) -> Result<(), Failure> {
+    let wrap = |refusal| Failure::new(ACT, refusal);
+    // Before a person is asked for something that leads nowhere.
+    drop(context.open().map_err(wrap)?);
+    let text = match args.link {
+        Some(text) => text,
+        None => asked(context).map_err(wrap)?,
+    };
+    // What cannot be read is known here, and not quoted.
+    text.parse::<Link>().map_err(|bad| wrap(bad.into()))?;
+    let link = Secret::parse(text.trim());
+    let link = link.map_err(|bad| wrap(Refusal::new(ErrorCode::BadRequest, bad.to_string())))?;
+    let request = PeopleRequest::Join { link, user: args.user, device: args.device };
+    let status = status::of(ACT, context.ask(ACT, &Request::People(request))?)?;
+    if let Some(refusal) = status::not_connected(&status.session) {
+        return Err(wrap(refusal));
+    }
+    if context.out.json() {
+        return status::show(context, &status, false);
+    }
+    let session = &status.session;
+    let role = session.role.as_deref().map(|role| format!(" ({})", shown(role)));
+    let at = session.url.as_deref().map(|url| format!(" at {}", shown(url)));
+    let (role, at) = (role.unwrap_or_default(), at.unwrap_or_default());
+    context.out.confirm(&format!("you are {}{role}{at}", shown(&session.user)));
+    if let Some(transport) = session.transport.and_then(status::transport) {
+        context.out.confirm(transport);
+    }
+    if let Some(notice) = &session.notice {
+        context.out.note(&shown(notice));
+    }
+    context.out.note("next: imgctl watch add DIR");
+    Ok(())
+}
+
+/// Asks a person at the terminal, without showing the answer; else reads a line of standard input.
+fn asked(context: &Context) -> Result<String, Refusal> {
+    let terminal = io::stdin().is_terminal();
+    let _silence = terminal.then(|| Silence::begin(&context.cancel));
+    if terminal {
+        // What the terminal does not take, the person did not see; then nothing is typed either.
+        let _ = write!(io::stderr(), "Paste the invitation (it is not shown): ");
+    }
+    let mut line = String::new();
+    // With room for an end of the line, and one more to tell what is too long.
+    let bounded = io::stdin().lock().take(MAX_LINK_BYTES as u64 + 3);
+    let read = io::BufReader::new(bounded).read_line(&mut line);
+    if terminal {
+        let _ = writeln!(io::stderr());
+    }
+    match read {
+        Ok(_) if !line.trim().is_empty() => Ok(line),
+        Ok(_) => Err(Refusal::new(ErrorCode::Usage, "cannot join: no invitation was given")
+            .hint("imgctl join LINK")),
+        Err(error) => Err(Refusal::new(
+            ErrorCode::FileError,
+            format!("cannot read the invitation: {}", cause(&error)),
+        )),
+    }
+}
