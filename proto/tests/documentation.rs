@@ -1,7 +1,10 @@
 //! `PROTOCOL.md` says what the code does: its messages read, its tables agree with the constants, and
 //! its client is the file that the tests run.
 
+use imgrepo_proto::invitation::{Link, MAX_ADDRESSES, MAX_LINK_BYTES};
 use imgrepo_proto::limits::{self, SessionLimits};
+use imgrepo_proto::session::command::CommandKind;
+use imgrepo_proto::session::people::{AuditEntry, Device, Invitation, Person};
 use imgrepo_proto::session::reply::ServerMessage;
 use imgrepo_proto::session::{Request, v1};
 use imgrepo_proto::{ErrorCode, ImageRecord};
@@ -44,6 +47,27 @@ fn every_message_on_the_page_reads() {
 }
 
 #[test]
+fn every_command_stands_in_the_table() {
+    for kind in CommandKind::ALL {
+        let word = kind.word();
+        assert!(PAGE.contains(&format!("\n| `{word}` |")), "{word}");
+    }
+}
+
+#[test]
+fn what_is_said_of_people_reads() {
+    let link = PAGE.lines().find(|line| line.starts_with("imgrepo://")).expect("a link");
+    assert_eq!(link.parse::<Link>().expect("it reads").expose(), link);
+    let (_, records) = PAGE.split_once("Of people: an invitation").expect("their records");
+    let mut records = records.lines().filter(|line| line.starts_with('{'));
+    let mut record = || records.next().expect("four of them");
+    serde_json::from_str::<Invitation>(record()).expect("an invitation");
+    serde_json::from_str::<Person>(record()).expect("a person");
+    serde_json::from_str::<Device>(record()).expect("a device");
+    serde_json::from_str::<AuditEntry>(record()).expect("an entry");
+}
+
+#[test]
 fn every_error_code_stands_there_with_its_exit_code() {
     for code in ErrorCode::ALL {
         let word = serde_json::to_value(code).expect("a word");
@@ -81,5 +105,18 @@ fn the_limits_are_those_of_the_code() {
         limits::MAX_FILTER_TEXT_BYTES,
     );
     assert!(PAGE.contains(&fixed), "{fixed}");
+    let people = format!(
+        "Of people: {} devices of one person, their names {} bytes; {} invitations that let in at once, \
+         each for 1 to {} people, for a week when not asked and\n{} seconds at most.",
+        limits::MAX_DEVICES,
+        limits::MAX_DEVICE_LABEL_BYTES,
+        limits::MAX_INVITATIONS,
+        limits::MAX_INVITATION_USES,
+        limits::MAX_INVITATION_SECONDS,
+    );
+    assert!(PAGE.contains(&people), "{people}");
+    assert_eq!(limits::INVITATION_SECONDS, 7 * 24 * 60 * 60);
+    assert!(PAGE.contains(&format!("1 to {MAX_ADDRESSES} addresses")));
+    assert!(PAGE.contains(&format!("at most {MAX_LINK_BYTES} bytes")));
     assert!(PAGE.contains(&format!("port {} unless", limits::DEFAULT_PORT)));
 }
