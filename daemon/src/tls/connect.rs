@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, Error};
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::trust::{self, OtherKey, Pinned};
-use super::{ClientStream, Trust};
+use super::{BUFFER_BYTES, ClientStream, Trust};
 
 /// Why there is no encrypted stream to a server. Nothing of a session was sent to it.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +125,8 @@ where
     // Sessions are long: a handshake that is resumed saves nothing, and keeps secrets.
     config.resumption = Resumption::disabled();
     let connector = TlsConnector::from(Arc::new(config));
-    connector.connect(name, stream).await.map_err(explained)
+    let bounded = |to: &mut ClientConnection| to.set_buffer_limit(Some(BUFFER_BYTES));
+    connector.connect_with(name, stream, bounded).await.map_err(explained)
 }
 
 /// Finds what went wrong in what rustls has packed up.
@@ -182,6 +183,7 @@ fn certificate_fault(fault: &CertificateError) -> String {
         Fault::UnknownIssuer => {
             "no certificate authority that this system knows has issued it".to_owned()
         }
+        Fault::BadSignature => "it was not issued by whom it names".to_owned(),
         other => other.to_string(),
     }
 }

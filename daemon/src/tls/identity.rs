@@ -1,27 +1,28 @@
 //! Who the server is: its key and certificate, and the handshake with them. Files that were given
 //! are read again when they change, so that a renewal needs no restart and cuts no session.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use imgrepo_proto::{ErrorCode, Refusal};
+use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::pair::{Files, Pair, Stamp};
-use super::{ServerStream, Trust, own};
+use super::{BUFFER_BYTES, ServerStream, Trust, own};
 
 /// Between two looks at given files: two calls of the system for any number of handshakes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The server's identity. Its clones are the same.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Identity(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     files: Files,
     public_host: Option<String>,
@@ -29,7 +30,6 @@ struct Shared {
 }
 
 /// What is in use.
-#[derive(Debug)]
 struct Now {
     pair: Pair,
     trust: Trust,
@@ -105,7 +105,8 @@ impl Identity {
             }
         }
         let config = self.0.now().pair.config.clone();
-        TlsAcceptor::from(config).accept(stream).await
+        let bounded = |to: &mut ServerConnection| to.set_buffer_limit(Some(BUFFER_BYTES));
+        TlsAcceptor::from(config).accept_with(stream, bounded).await
     }
 }
 
@@ -152,6 +153,12 @@ impl Shared {
                 tracing::warn!("the former certificate stays in use: {error}");
             }
         }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.fingerprint())
     }
 }
 

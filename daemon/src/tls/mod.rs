@@ -31,6 +31,10 @@ pub type ClientStream<S> = tokio_rustls::client::TlsStream<S>;
 /// HTTP begins with it.
 pub const FIRST_BYTE: u8 = 0x16;
 
+/// What a stream holds encrypted and unsent. It goes before a reply, like what the kernel holds, and
+/// is as much: two records.
+const BUFFER_BYTES: usize = 32 * 1024;
+
 /// One set of ciphers for all: a default of the process would be whoever sets it first.
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
@@ -47,3 +51,6 @@ fn pin(certificate: &ParsedCertificate<'_>) -> [u8; 32] {
     pin.copy_from_slice(hash.as_ref());
     pin
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ use super::pair::Files;
 
 /// Makes what is missing in the folder; where it is.
 pub(super) fn make(folder: &Path, public_host: Option<&str>) -> Result<Files, Refusal> {
+    // A certificate cannot be for what is no name; nobody who pins the key asks for one.
+    let public_host = public_host.filter(|host| ServerName::try_from(*host).is_ok());
     let files = Files { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
     let shown = folder.display();
     let done = make_folder(folder).and_then(|()| make_key(&files));

@@ -27,7 +27,6 @@ pub(super) struct Files {
 }
 
 /// A pair that was read.
-#[derive(Debug)]
 pub(super) struct Pair {
     pub(super) config: Arc<ServerConfig>,
     pub(super) pin: [u8; 32],
