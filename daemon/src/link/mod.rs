@@ -12,7 +12,7 @@ mod watched;
 pub mod window;
 mod writer;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,13 +29,35 @@ pub use outbox::{Closed, Outbox};
 pub use tune::tune;
 pub use watched::{Activity, Watched};
 
-/// Where a session comes from.
+/// Where a session comes from. Addresses are canonical: one of IPv4 is never written as one of IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// From within this process.
     Local,
-    /// From this address.
+    /// From this address, for everybody on the way to read.
     Tcp(SocketAddr),
+    /// From this address, encrypted: by this process, or by a proxy that it trusts.
+    Tls(SocketAddr),
+}
+
+impl Origin {
+    /// Whether nobody on the way can read or change what is said.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        match self {
+            Origin::Local | Origin::Tls(_) => true,
+            Origin::Tcp(peer) => peer.ip().is_loopback(),
+        }
+    }
+
+    /// The other computer's address; None within this process.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Origin::Local => None,
+            Origin::Tcp(peer) | Origin::Tls(peer) => Some(peer.ip()),
+        }
+    }
 }
 
 /// What a link allows its peer.
