@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use imgrepo_proto::limits::{DEFAULT_PORT, MAX_IMAGE_BYTES, V1_BUDGET_BYTES, V1_MAX_IMAGE_BYTES};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use file::File;
@@ -33,6 +34,12 @@ pub struct Flags {
     pub user: Option<String>,
     /// Let guests in from beyond this machine.
     pub allow_guests: bool,
+    /// The certificate that the server shows, with its chain.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key.
+    pub tls_key: Option<PathBuf>,
+    /// The proxies that are trusted: addresses and networks, between commas.
+    pub behind_proxy: Option<String>,
     /// Folders to watch.
     pub watch: Vec<PathBuf>,
     /// The configuration file.
@@ -102,6 +109,12 @@ pub struct ServerConfig {
     pub public_host: Option<String>,
     /// Whether those who reach it may use it without an account.
     pub guests: bool,
+    /// Whether they may do so unencrypted from elsewhere: only where it was said that guests may.
+    pub plaintext_guests: bool,
+    /// The certificate and the key that were given, absolute; its own without.
+    pub tls_files: Option<TlsFiles>,
+    /// The proxies that are trusted.
+    pub behind_proxy: Vec<IpNet>,
     /// The largest image, in bytes.
     pub max_image_bytes: u64,
     /// The largest image of old (v1) clients.
@@ -116,6 +129,15 @@ pub struct ServerConfig {
     pub staging_quota_bytes: u64,
     /// Sessions at once.
     pub max_sessions: u32,
+}
+
+/// A certificate and its key, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// With its chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Days in the trash: long enough to miss a picture after a holiday.
@@ -182,7 +204,8 @@ impl Config {
         };
         let mode = if flags.serve {
             let listen = flags.listen.clone().or_else(|| text(&var, "IMGREPO_LISTEN"));
-            Mode::Server(server(flags, listen, file.server)?)
+            let folder = path.parent().unwrap_or(Path::new(""));
+            Mode::Server(server(flags, listen, file.server, folder)?)
         } else {
             let told = flags.connect.clone().or_else(|| text(&var, "IMGREPO_CONNECT"));
             let by_itself = || remembered.url.clone().or(file.client.connect);
@@ -203,7 +226,19 @@ impl Flags {
     #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
         // Taken apart in full: a new flag must not be forgotten here.
-        let Flags { serve, listen, connect, user, allow_guests, watch, config, log_format } = self;
+        let Flags {
+            serve,
+            listen,
+            connect,
+            user,
+            allow_guests,
+            tls_cert,
+            tls_key,
+            behind_proxy,
+            watch,
+            config,
+            log_format,
+        } = self;
         let log_format = log_format.map(|format| format.to_string());
         let switches = [(*serve, "--serve"), (*allow_guests, "--allow-guests")];
         let texts = [
@@ -211,6 +246,7 @@ impl Flags {
             ("--connect", connect),
             ("--user", user),
             ("--log-format", &log_format),
+            ("--behind-proxy", behind_proxy),
         ];
         let mut arguments: Vec<OsString> =
             switches.iter().filter(|(is_on, _)| *is_on).map(|(_, flag)| flag.into()).collect();
@@ -218,8 +254,9 @@ impl Flags {
             // In one word, so that a text that begins with `-` is not read as a flag.
             arguments.extend(text.as_ref().map(|text| format!("{flag}={text}").into()));
         }
-        let folders = watch.iter().map(|path| ("--watch", path));
-        for (flag, path) in folders.chain(config.iter().map(|path| ("--config", path))) {
+        let files = [("--tls-cert", tls_cert), ("--tls-key", tls_key), ("--config", config)];
+        let files = files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
+        for (flag, path) in watch.iter().map(|path| ("--watch", path)).chain(files) {
             arguments.push(flag.into());
             arguments.push(absolute(path.clone()).into());
         }
@@ -244,6 +281,15 @@ impl Flags {
         if !self.serve && self.allow_guests {
             return usage("--allow-guests needs --serve: only a server has guests");
         }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return usage("--tls-cert and --tls-key belong together: give both or none");
+        }
+        if !self.serve && self.tls_cert.is_some() {
+            return usage("--tls-cert needs --serve: only a server shows a certificate");
+        }
+        if !self.serve && self.behind_proxy.is_some() {
+            return usage("--behind-proxy needs --serve: only a server stands behind one");
+        }
         Ok(())
     }
 }
@@ -260,32 +306,48 @@ fn read(
     Ok((named.unwrap_or_else(|| default_file.to_owned()), file))
 }
 
+/// `folder` is that of the configuration file, from where its own paths are seen.
 fn server(
     flags: &Flags,
     listen: Option<String>,
     file: file::Server,
+    folder: &Path,
 ) -> Result<ServerConfig, Refusal> {
     let listen = match listen.or(file.listen) {
         Some(text) => address(&text)?,
         None => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
     };
     let open = flags.allow_guests || file.allow_guests.unwrap_or(false);
-    if !listen.ip().is_loopback() && !open {
-        return Err(Refusal::new(
-            ErrorCode::Usage,
-            format!(
-                "cannot listen on {listen}: other machines reach it, and everyone who does could \
-                 see and add images, as this version has no accounts"
-            ),
-        )
-        .hint("add --allow-guests if everyone who reaches it may do that"));
-    }
+    let tls_files = match (&flags.tls_cert, &flags.tls_key, file.tls_cert, file.tls_key) {
+        (Some(certificate), Some(key), ..) => Some((certificate.clone(), key.clone())),
+        (_, _, Some(certificate), Some(key)) => Some((folder.join(certificate), folder.join(key))),
+        (_, _, None, None) => None,
+        _ => {
+            let message = "`tls_cert` and `tls_key` of the configuration belong together: \
+                           give both or none";
+            return Err(Refusal::new(ErrorCode::FileError, message));
+        }
+    };
+    let tls_files = tls_files.map(|(certificate, key)| TlsFiles {
+        certificate: absolute(certificate),
+        key: absolute(key),
+    });
+    let behind_proxy = match &flags.behind_proxy {
+        Some(text) => networks(text.split(','), "--behind-proxy", ErrorCode::Usage)?,
+        None => {
+            let texts = file.behind_proxy.iter().flatten().map(String::as_str);
+            networks(texts, "`behind_proxy` of the configuration", ErrorCode::FileError)?
+        }
+    };
     let bytes = |size: Option<file::Size>, default| size.map_or(default, |size| size.0);
     Ok(ServerConfig {
         listen,
         public_host: file.public_host,
         // On loopback they are this machine's own users.
         guests: open || listen.ip().is_loopback(),
+        plaintext_guests: open,
+        tls_files,
+        behind_proxy,
         max_image_bytes: bytes(file.max_image_size, MAX_IMAGE_BYTES),
         v1_max_image_bytes: bytes(file.v1_max_image_size, V1_MAX_IMAGE_BYTES),
         v1_budget_bytes: bytes(file.v1_budget, V1_BUDGET_BYTES),
@@ -294,6 +356,26 @@ fn server(
         staging_quota_bytes: bytes(file.staging_quota, STAGING_QUOTA_BYTES),
         max_sessions: file.max_sessions.map_or(MAX_SESSIONS, NonZero::get),
     })
+}
+
+/// Addresses and networks.
+fn networks<'a>(
+    texts: impl Iterator<Item = &'a str>,
+    told: &str,
+    code: ErrorCode,
+) -> Result<Vec<IpNet>, Refusal> {
+    let network = |text: &str| {
+        let ip = text.parse::<IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
+        ip.ok().or_else(|| text.parse().ok())
+    };
+    let networks = texts.map(|text| {
+        network(text.trim()).ok_or_else(|| {
+            let shown = imgrepo_proto::name::shown(text);
+            let message = format!("{told} cannot be `{shown}`: it is no address and no network");
+            Refusal::new(code, message).hint("give it as 127.0.0.1 or 10.0.0.0/8")
+        })
+    });
+    networks.collect()
 }
 
 fn watch(folders: &[PathBuf], file: &file::Watch) -> WatchConfig {

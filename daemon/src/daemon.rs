@@ -24,6 +24,7 @@ use crate::server::{self, Server, StartError};
 use crate::service::{self, Service};
 use crate::session::{self, Address, ServerUrl, Session};
 use crate::state::State;
+use crate::tls::Identity;
 use crate::transfer::Transfers;
 use crate::transfer::queue::{self, Queue};
 use crate::watch::{self, QueueSide, Watch};
@@ -145,7 +146,9 @@ impl Daemon {
                 session.connect(address, config.user.clone());
                 let listen = serving.server.address();
                 let data = paths.data.display();
-                let ready = format!("serving ws://{listen}/ (repository in {data})");
+                // From elsewhere it is reached encrypted.
+                let scheme = if listen.ip().is_loopback() { "ws" } else { "wss" };
+                let ready = format!("serving {scheme}://{listen}/ (repository in {data})");
                 (ready, control::Mode::Server(serving.facts(told, &paths)))
             }
             _ => {
@@ -253,9 +256,19 @@ impl Serving {
         let repository = opened.map_err(|error| internal("open the repository", &error))?;
         let repository =
             repository.map_err(|error| Refusal::new(ErrorCode::FileError, error.to_string()))?;
+        let identity = match identity(told, paths).await {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                repository.close().await;
+                return Err(refusal);
+            }
+        };
         let settings = server::Settings {
             listen: told.listen,
             allow_guests: told.guests,
+            plaintext_guests: told.plaintext_guests,
+            identity: Some(identity),
+            trusted_proxies: told.behind_proxy.clone(),
             public_host: told.public_host.clone(),
             limits: SessionLimits {
                 max_image_size: told.max_image_bytes,
@@ -300,6 +313,18 @@ impl Serving {
     }
 }
 
+/// Who the server is: its own key, made at the first start of every server, so that it can be opened
+/// to others later without becoming another; or what it was given.
+async fn identity(told: &ServerConfig, paths: &Paths) -> Result<Identity, Refusal> {
+    let (folder, files) = (paths.data.join("tls"), told.tls_files.clone());
+    let public_host = told.public_host.as_deref().and_then(server::public_name);
+    let made = spawn_blocking(move || match files {
+        None => Identity::own(&folder, public_host.as_deref()),
+        Some(files) => Identity::files(&files.certificate, &files.key, public_host.as_deref()),
+    });
+    made.await.map_err(|error| internal("make the server's key", &error))?
+}
+
 fn program() -> Program {
     Program {
         name: env!("CARGO_PKG_NAME").to_owned(),
@@ -315,7 +340,6 @@ fn not_serving(error: &StartError) -> Refusal {
         StartError::Bind(..) => {
             refusal.hint("--listen takes an address of this machine, such as 127.0.0.1:8765")
         }
-        StartError::Open(_) => refusal,
     }
 }
 

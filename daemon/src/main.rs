@@ -87,6 +87,15 @@ struct Told {
     /// Let everyone who reaches the server see and add images
     #[arg(long)]
     allow_guests: bool,
+    /// A certificate with its chain (PEM), in place of the server's own
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Trust these proxies to say who comes, and that it is encrypted (addresses, networks)
+    #[arg(long, value_name = "ADDR,..")]
+    behind_proxy: Option<String>,
     /// A folder to watch: what is put there is uploaded (may be given several times)
     #[arg(long, value_name = "DIR")]
     watch: Vec<PathBuf>,
@@ -100,8 +109,32 @@ struct Told {
 
 impl From<Told> for Flags {
     fn from(told: Told) -> Flags {
-        let Told { serve, listen, connect, user, allow_guests, watch, config, log_format } = told;
-        Flags { serve, listen, connect, user, allow_guests, watch, config, log_format }
+        let Told {
+            serve,
+            listen,
+            connect,
+            user,
+            allow_guests,
+            tls_cert,
+            tls_key,
+            behind_proxy,
+            watch,
+            config,
+            log_format,
+        } = told;
+        Flags {
+            serve,
+            listen,
+            connect,
+            user,
+            allow_guests,
+            tls_cert,
+            tls_key,
+            behind_proxy,
+            watch,
+            config,
+            log_format,
+        }
     }
 }
 

@@ -47,8 +47,9 @@ fn wrong_usage_is_2_and_says_what_is_right() {
         (&["--serve", "--connect", "x"][..], "--serve and --connect exclude each other"),
         (&["--listen", "127.0.0.1:0"], "--listen needs --serve"),
         (&["--allow-guests"], "--allow-guests needs --serve"),
-        (&["--serve", "--listen", "0.0.0.0:0"], "add --allow-guests"),
-        (&["--serve", "--listen", "[::]:0"], "add --allow-guests"),
+        (&["--behind-proxy", "10.0.0.1"], "--behind-proxy needs --serve"),
+        (&["--serve", "--behind-proxy", "proxy"], "give it as 127.0.0.1 or 10.0.0.0/8"),
+        (&["--serve", "--tls-cert", "c.pem"], "--tls-cert and --tls-key belong together"),
         (&["--serve", "--listen", "127.0.0.1:99999"], "give it as HOST:PORT"),
         (&["--serve", "--user", " "], "--user cannot be ` `"),
         (&["--connect", "http://x/"], "must begin with `ws://`"),
@@ -64,10 +65,10 @@ fn wrong_usage_is_2_and_says_what_is_right() {
 }
 
 #[test]
-fn it_listens_elsewhere_when_it_may() {
+fn it_listens_elsewhere_encrypted() {
     let mut house = House::new();
-    let ready = house.start("wide", &["--serve", "--listen", "0.0.0.0:0", "--allow-guests"]);
-    assert!(ready.contains("serving ws://0.0.0.0:"), "{ready}");
+    let ready = house.start("wide", &["--serve", "--listen", "0.0.0.0:0"]);
+    assert!(ready.contains("serving wss://0.0.0.0:"), "{ready}");
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         skipped("listening on IPv6", "this system has none");
         return;

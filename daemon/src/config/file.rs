@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use imgrepo_proto::{ErrorCode, Refusal};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -26,6 +26,9 @@ pub(super) struct Server {
     pub(super) listen: Option<String>,
     pub(super) public_host: Option<String>,
     pub(super) allow_guests: Option<bool>,
+    pub(super) tls_cert: Option<PathBuf>,
+    pub(super) tls_key: Option<PathBuf>,
+    pub(super) behind_proxy: Option<Vec<String>>,
     pub(super) max_image_size: Option<Size>,
     pub(super) v1_max_image_size: Option<Size>,
     pub(super) v1_budget: Option<Size>,

@@ -81,13 +81,58 @@ fn a_server_has_its_own_precedence_and_defaults() {
 }
 
 #[test]
-fn beyond_this_machine_only_where_guests_are_allowed() {
-    let open = Flags { listen: Some("0.0.0.0:0".into()), ..Flags::default() };
-    let refusal = server(open.clone(), &[], "").unwrap_err();
-    assert_eq!(refusal.code, ErrorCode::Usage);
-    assert!(refusal.message.starts_with("cannot listen on 0.0.0.0:0: other machines reach it"));
-    assert!(server(Flags { allow_guests: true, ..open.clone() }, &[], "").unwrap().guests);
-    assert!(server(open, &[], "[server]\nallow_guests = true\n").unwrap().guests);
+fn elsewhere_guests_are_let_in_where_that_is_said() {
+    let away = Flags { listen: Some("0.0.0.0:0".into()), ..Flags::default() };
+    let guests = |flags: Flags, file: &str| {
+        let told = server(flags, &[], file).unwrap();
+        (told.guests, told.plaintext_guests)
+    };
+    assert_eq!(guests(Flags::default(), ""), (true, false));
+    assert_eq!(guests(away.clone(), ""), (false, false));
+    assert_eq!(guests(Flags { allow_guests: true, ..away.clone() }, ""), (true, true));
+    assert_eq!(guests(away, "[server]\nallow_guests = true\n"), (true, true));
+}
+
+#[test]
+fn a_certificate_and_its_key_are_told_together() {
+    let files = |told: ServerConfig| told.tls_files.map(|files| (files.certificate, files.key));
+    let flags = Flags {
+        tls_cert: Some("/a/c.pem".into()),
+        tls_key: Some("/a/k.pem".into()),
+        ..Flags::default()
+    };
+    let file = "[server]\ntls_cert = \"c.pem\"\ntls_key = \"/b/k.pem\"\n";
+    assert_eq!(files(server(Flags::default(), &[], "").unwrap()), None);
+    let given = files(server(flags.clone(), &[], file).unwrap());
+    assert_eq!(given, Some(("/a/c.pem".into(), "/a/k.pem".into())), "the flags' win as a pair");
+    let (certificate, key) = files(server(Flags::default(), &[], file).unwrap()).unwrap();
+    assert_eq!(key, PathBuf::from("/b/k.pem"));
+    assert!(certificate.is_absolute() && certificate.ends_with("c.pem"), "beside the file");
+    assert_ne!(certificate.parent(), std::env::current_dir().ok().as_deref());
+    let half = server(Flags { tls_key: None, ..flags.clone() }, &[], file).unwrap_err();
+    assert_eq!(half.code, ErrorCode::Usage);
+    let half = server(Flags::default(), &[], "[server]\ntls_key = \"k\"\n").unwrap_err();
+    assert_eq!(half.code, ErrorCode::FileError);
+    let kept = Flags { behind_proxy: Some("::1".into()), ..flags }.arguments();
+    assert_eq!(kept, ["--behind-proxy=::1", "--tls-cert", "/a/c.pem", "--tls-key", "/a/k.pem"]);
+}
+
+#[test]
+fn proxies_are_addresses_and_networks() {
+    let told = |text: &str| {
+        let flags = Flags { behind_proxy: Some(text.into()), ..Flags::default() };
+        server(flags, &[], "[server]\nbehind_proxy = [\"192.0.2.1\"]\n").map(|told| {
+            told.behind_proxy.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        })
+    };
+    assert_eq!(told("127.0.0.1, 10.0.0.0/8").unwrap(), "127.0.0.1/32 10.0.0.0/8");
+    assert_eq!(told("::1,fd00::/8,::ffff:10.0.0.1").unwrap(), "::1/128 fd00::/8 10.0.0.1/32");
+    for bad in ["", "proxy", "10.0.0.1,", "10.0.0.0/33", "10.0.0.1:80"] {
+        assert_eq!(told(bad).unwrap_err().code, ErrorCode::Usage, "{bad}");
+    }
+    let file = |text: &str| server(Flags::default(), &[], text).map(|told| told.behind_proxy.len());
+    assert_eq!(file("[server]\nbehind_proxy = [\"192.0.2.1\", \"::1\"]\n").unwrap(), 2);
+    assert!(file("[server]\nbehind_proxy = [\"x\"]\n").is_err());
 }
 
 #[test]
@@ -97,6 +142,9 @@ fn flags_that_exclude_each_other_are_wrong_usage() {
         Flags { serve: true, connect: Some("h".into()), ..Flags::default() },
         Flags { listen: Some("h".into()), ..Flags::default() },
         Flags { allow_guests: true, ..Flags::default() },
+        Flags { behind_proxy: Some("::1".into()), ..Flags::default() },
+        Flags { tls_cert: Some("c".into()), tls_key: Some("k".into()), ..Flags::default() },
+        Flags { serve: true, tls_key: Some("k".into()), ..Flags::default() },
         Flags { serve: true, listen: Some("127.0.0.1:x".into()), ..Flags::default() },
         Flags { user: Some(" ".into()), ..Flags::default() },
     ] {

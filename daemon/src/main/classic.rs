@@ -156,9 +156,15 @@ fn say(line: String) {
 
 /// How the repository of this home is kept: as its server is told.
 fn settings(flags: &Flags) -> Result<Settings, Refusal> {
-    if flags.serve || flags.listen.is_some() || flags.connect.is_some() || flags.allow_guests {
-        let message = "import and export serve nobody and connect to nobody: leave out --serve, \
-                       --listen, --connect and --allow-guests";
+    let serves = flags.serve
+        || flags.listen.is_some()
+        || flags.allow_guests
+        || flags.tls_cert.is_some()
+        || flags.tls_key.is_some()
+        || flags.behind_proxy.is_some();
+    if serves || flags.connect.is_some() {
+        let message = "import and export serve nobody and connect to nobody: leave out --serve and \
+                       what belongs to it, and --connect";
         return Err(Refusal::new(ErrorCode::Usage, message));
     }
     let var = |name: &str| std::env::var_os(name);

@@ -1,29 +1,31 @@
 //! HTTP on the server's port: who is let through to a session, and the few pages beside it.
 //!
 //! The listener hands over a connection and gets back the upgraded stream with its dialect, or
-//! nothing where it was only a page. Everything that decides is pure: [`admit`] (is this request for
-//! us, and not one of another site or through a proxy) and [`choose`] (which dialect). This room
-//! never reads a request's body.
+//! nothing where it was only a page. Everything that decides is pure: [`proxy::client_of`] (from
+//! where does this request really come), [`admit`] (is it for us, and not one of another site) and
+//! [`choose`] (which dialect). This room never reads a request's body.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use imgrepo_proto::session::SUBPROTOCOL;
+
+use super::{Context, proxy};
+use crate::link::Origin;
 
 /// Room for a request's head. hyper takes no less; a browser's request has about 1 KiB.
 const HEAD_BYTES: usize = 8 * 1024;
@@ -42,23 +44,33 @@ pub(super) enum Dialect {
 
 /// Why a request goes no further, in HTTP's words and in people's.
 #[derive(Debug, PartialEq, Eq)]
-struct Denied {
-    status: StatusCode,
+pub(super) struct Denied {
+    pub(super) status: StatusCode,
     text: String,
+    /// What it should have been (RFC 9110, 15.5.22).
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Denied {
-    fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Denied { status, text: text.into() }
+    pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Denied { status, text: text.into(), header: None }
+    }
+
+    /// To those who come from elsewhere without encryption: how they get in.
+    pub(super) fn plaintext() -> Self {
+        let text = "this server speaks with other computers only encrypted, and to those whom it \
+             knows. Ask who runs it for an invitation (`imgctl invite`) and take it up: \
+             imgctl join imgrepo://... With a browser: https:// instead of http://";
+        let header = Some((header::UPGRADE, "TLS/1.3, HTTP/1.1"));
+        Denied { header, ..Denied::new(StatusCode::UPGRADE_REQUIRED, text) }
     }
 }
 
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.text + "\n").into_response();
-        if self.status == StatusCode::UPGRADE_REQUIRED {
-            let version = HeaderValue::from_static("13");
-            response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
@@ -67,40 +79,45 @@ impl IntoResponse for Denied {
 /// What the handlers of one connection need.
 #[derive(Clone)]
 struct Desk {
-    public_host: Option<Arc<str>>,
-    upgrade: Arc<Mutex<Option<(OnUpgrade, Dialect)>>>,
+    context: Arc<Context>,
+    /// How it came in.
+    way: Origin,
+    upgrade: Arc<Mutex<Option<Upgrade>>>,
 }
 
-/// Serves the one request of a connection: the stream of the session that it asked for, if it did.
-/// The whole of it takes at most `patience`.
-pub(super) async fn handshake(
-    stream: TcpStream,
-    public_host: Option<&str>,
-    patience: Duration,
-) -> Option<(TokioIo<Upgraded>, Dialect)> {
-    let desk = Desk { public_host: public_host.map(Arc::from), upgrade: Arc::default() };
+/// An upgrade that was granted.
+struct Upgrade {
+    stream: OnUpgrade,
+    dialect: Dialect,
+    origin: Origin,
+}
+
+/// Serves the one request of a connection: the stream of the session that it asked for, if it did,
+/// with its dialect and with where it really comes from. The caller bounds the time.
+pub(super) async fn handshake<S>(
+    stream: S,
+    way: Origin,
+    context: Arc<Context>,
+) -> Option<(TokioIo<Upgraded>, Dialect, Origin)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let desk = Desk { context, way, upgrade: Arc::default() };
     let service = TowerToHyperService::new(router(desk.clone()));
     let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(patience)
+        // The caller's time is for all of it.
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    match tokio::time::timeout(patience, serving).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a connection ended before its session began");
-            return None;
-        }
-        Err(_) => {
-            tracing::debug!("a connection said nothing for too long");
-            return None;
-        }
+    if let Err(error) = serving.await {
+        tracing::debug!(%error, "a connection ended before its session began");
+        return None;
     }
-    let (upgrade, dialect) = desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    match upgrade.await {
-        Ok(upgraded) => Some((TokioIo::new(upgraded), dialect)),
+    let upgrade = desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    match upgrade.stream.await {
+        Ok(upgraded) => Some((TokioIo::new(upgraded), upgrade.dialect, upgrade.origin)),
         Err(error) => {
             tracing::debug!(%error, "the upgrade to a session failed");
             None
@@ -117,9 +134,12 @@ fn router(desk: Desk) -> Router {
         .with_state(desk)
 }
 
-async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Response {
-    let mut response = match admit(request.uri(), request.headers(), desk.public_host.as_deref()) {
-        Ok(()) => next.run(request).await,
+async fn guard(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
+    let mut response = match enter(&desk, &request) {
+        Ok(origin) => {
+            request.extensions_mut().insert(origin);
+            next.run(request).await
+        }
         Err(denied) => {
             tracing::info!(reason = %denied.text, "refused a request");
             denied.into_response()
@@ -133,13 +153,28 @@ async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Respon
     response
 }
 
-async fn root(State(desk): State<Desk>, mut request: Request) -> Result<Response, Denied> {
+/// From where a request that may go on comes.
+fn enter(desk: &Desk, request: &Request) -> Result<Origin, Denied> {
+    let settings = &desk.context.settings;
+    let origin = proxy::client_of(request.headers(), desk.way, &settings.trusted_proxies)?;
+    if !origin.is_private() && !settings.plaintext_guests {
+        return Err(Denied::plaintext());
+    }
+    admit(request.uri(), request.headers(), settings.public_host.as_deref())?;
+    Ok(origin)
+}
+
+async fn root(
+    State(desk): State<Desk>,
+    Extension(origin): Extension<Origin>,
+    mut request: Request,
+) -> Result<Response, Denied> {
     if !request.headers().contains_key(header::UPGRADE) {
         return Ok(about().into_response());
     }
     let (dialect, accept) = choose(request.method(), request.headers())?;
-    let upgrade = hyper::upgrade::on(&mut request);
-    *desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, dialect));
+    let upgrade = Upgrade { stream: hyper::upgrade::on(&mut request), dialect, origin };
+    *desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.clear();
@@ -174,20 +209,8 @@ async fn nothing_here() -> Denied {
 }
 
 /// Whether a request is meant for this server. Refused are those for another host (a name that was
-/// made to point here), from another site's page, and through a proxy: that would turn everybody
-/// behind it into a neighbour on the loopback.
+/// made to point here) and from another site's page.
 fn admit(uri: &Uri, headers: &HeaderMap, public_host: Option<&str>) -> Result<(), Denied> {
-    const FORWARDED: [&str; 3] = ["forwarded", "x-real-ip", "via"];
-    let proxied = |name: &HeaderName| {
-        FORWARDED.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
-    };
-    if let Some(name) = headers.keys().find(|name| proxied(name)) {
-        let text = format!(
-            "this request came through a proxy (it has the header {name}); \
-             the server takes direct connections only"
-        );
-        return Err(Denied::new(StatusCode::FORBIDDEN, text));
-    }
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Denied::new(StatusCode::BAD_REQUEST, "a request needs one Host header"));
@@ -279,7 +302,8 @@ fn choose(method: &Method, headers: &HeaderMap) -> Result<(Dialect, String), Den
     let version = headers.get(header::SEC_WEBSOCKET_VERSION);
     if version.is_none_or(|version| version != "13") {
         let text = "only version 13 of WebSocket is spoken here";
-        return Err(Denied::new(StatusCode::UPGRADE_REQUIRED, text));
+        let header = Some((header::SEC_WEBSOCKET_VERSION, "13"));
+        return Err(Denied { header, ..Denied::new(StatusCode::UPGRADE_REQUIRED, text) });
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
     // 16 bytes in base64 (RFC 6455, 4.1).

@@ -1,10 +1,14 @@
 //! The accept loop and the way of a connection up to its session: a place is free, the socket is
-//! set up, the HTTP request is answered, the link is opened. Owns every session's task.
+//! set up and encrypted where it asks for that, the HTTP request is answered, the link is opened. Owns
+//! every session's task.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -16,6 +20,7 @@ use super::http::{self, Dialect};
 use super::v1::{self, Gate};
 use super::{Context, v2};
 use crate::link::{self, Origin, Watched};
+use crate::tls;
 
 /// How long to leave off after the system had no socket to give (such as too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -93,26 +98,61 @@ async fn accept(
 
 async fn remote(stream: TcpStream, place: OwnedSemaphorePermit, context: Arc<Context>) {
     let Ok(peer) = stream.peer_addr() else { return };
+    // Of a socket for both families, where one of IPv4 is written as one of IPv6.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     if let Err(error) = link::tune(&stream) {
         tracing::debug!(%error, %peer, "cannot set up a connection");
         return;
     }
-    let settings = &context.settings;
     let handshake =
-        http::handshake(stream, settings.public_host.as_deref(), settings.timeouts.handshake);
+        tokio::time::timeout(context.settings.timeouts.handshake, open(stream, peer, &context));
     // Dropping either is safe: a connection without a session has nothing to lose.
     let upgraded = tokio::select! {
         biased;
         () = context.registry.stopping() => return,
         upgraded = handshake => upgraded,
     };
-    let Some((stream, dialect)) = upgraded else { return };
-    let origin = Origin::Tcp(peer);
+    let (stream, dialect, origin) = match upgraded {
+        Ok(Some(upgraded)) => upgraded,
+        Ok(None) => return,
+        Err(_) => {
+            tracing::debug!(%peer, "a connection took too long to begin a session");
+            return;
+        }
+    };
     match dialect {
         Dialect::V2 => session_v2(stream, origin, context).await,
         Dialect::V1 => session_v1(stream, origin, context).await,
     }
     drop(place);
+}
+
+/// The stream of the session that a connection asks for, if it does. Its first byte tells TLS from
+/// HTTP.
+async fn open(
+    stream: TcpStream,
+    peer: SocketAddr,
+    context: &Arc<Context>,
+) -> Option<(TokioIo<Upgraded>, Dialect, Origin)> {
+    let mut first = [0];
+    let is_encrypted = match stream.peek(&mut first).await {
+        Ok(1..) => first == [tls::FIRST_BYTE],
+        Ok(0) | Err(_) => return None,
+    };
+    if !is_encrypted {
+        return http::handshake(stream, Origin::Tcp(peer), context.clone()).await;
+    }
+    let Some(identity) = &context.settings.identity else {
+        tracing::debug!(%peer, "a connection was encrypted, and this server does not encrypt");
+        return None;
+    };
+    match identity.accept(stream).await {
+        Ok(stream) => http::handshake(stream, Origin::Tls(peer), context.clone()).await,
+        Err(error) => {
+            tracing::debug!(%error, %peer, "a connection could not be encrypted");
+            None
+        }
+    }
 }
 
 async fn local(stream: DuplexStream, context: Arc<Context>) {

@@ -1,12 +1,15 @@
 //! The server: everybody's sessions to one repository.
 //!
-//! [`Server::start`] binds and serves; sessions of both dialects come in by TCP, the owner's own by
+//! [`Server::start`] binds and serves; sessions of both dialects come in by TCP, with TLS or without
+//! it as the first byte says, the owner's own by
 //! the [`LocalDoor`] without leaving the process. A session reads and changes the repository, and
 //! learns of changes from its feed alone: nothing here assumes to be the only server of it, and
 //! nothing here keeps anything.
 
 mod http;
 mod listener;
+mod proxy;
+mod reach;
 mod registry;
 mod v1;
 mod v2;
@@ -16,8 +19,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
@@ -27,7 +30,10 @@ use imgrepo_proto::session::data::HEADER_BYTES;
 
 use crate::link::{LinkSettings, Origin};
 use crate::repository::Repository;
+use crate::tls::Identity;
 use registry::Registry;
+
+pub use reach::{addresses, public_name};
 
 /// How a server serves.
 #[derive(Debug, Clone)]
@@ -37,6 +43,13 @@ pub struct Settings {
     /// Whether people without an account are let in from anywhere. From the loopback they always
     /// are.
     pub allow_guests: bool,
+    /// Whether those who come from elsewhere without encryption are spoken with: as guests alone, for
+    /// programs that know no better. Else they are told how to get in.
+    pub plaintext_guests: bool,
+    /// With what it encrypts; without, only what comes from the loopback or by a proxy is private.
+    pub identity: Option<Identity>,
+    /// The proxies whose word on their clients is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// The name by which others reach this server, for requests' Host and Origin.
     pub public_host: Option<String>,
     /// What v2 clients are told.
@@ -56,6 +69,9 @@ impl Default for Settings {
         Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], limits::DEFAULT_PORT)),
             allow_guests: false,
+            plaintext_guests: false,
+            identity: None,
+            trusted_proxies: Vec::new(),
             public_host: None,
             limits: SessionLimits::default(),
             v1_max_image_bytes: limits::V1_MAX_IMAGE_BYTES,
@@ -105,12 +121,6 @@ impl Default for Timeouts {
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Others could reach it, and nobody said that they may.
-    #[error(
-        "cannot listen on `{0}`: everyone who reaches that address could use the repository; \
-         allow that (`--allow-guests`) or listen on 127.0.0.1"
-    )]
-    Open(SocketAddr),
     /// The address is taken or not this machine's.
     #[error("cannot listen on `{0}`: {1}")]
     Bind(SocketAddr, #[source] io::Error),
@@ -133,11 +143,7 @@ impl Server {
     /// [`StartError`].
     pub async fn start(settings: Settings, repository: Repository) -> Result<Server, StartError> {
         let listen = settings.listen;
-        if !listen.ip().is_loopback() && !settings.allow_guests {
-            return Err(StartError::Open(listen));
-        }
-        let bound = TcpListener::bind(listen).await;
-        let listener = bound.map_err(|error| StartError::Bind(listen, error))?;
+        let listener = reach::listen(listen).map_err(|error| StartError::Bind(listen, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Bind(listen, error))?;
         let (sender, door) = mpsc::channel(LOCAL_SESSIONS);
         let context = Arc::new(Context::new(settings, repository));
@@ -240,6 +246,8 @@ impl Context {
         match origin {
             Origin::Local => true,
             Origin::Tcp(peer) => self.settings.allow_guests || peer.ip().is_loopback(),
+            // Who stands on a proxy's loopback is no neighbour of ours.
+            Origin::Tls(_) => self.settings.allow_guests,
         }
     }
 

@@ -94,11 +94,11 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// `ws://127.0.0.1:PORT/`, where it is a server.
+    /// `ws://127.0.0.1:PORT/`, where it is a server: without encryption, as guests come.
     pub(crate) fn url(&self) -> String {
-        let at =
-            self.ready.find("ws://").unwrap_or_else(|| panic!("no address in `{}`", self.ready));
-        self.ready[at..].split_whitespace().next().unwrap_or_default().to_owned()
+        let begin = self.ready.find("://").map(|at| at + "://".len());
+        let begin = begin.unwrap_or_else(|| panic!("no address in `{}`", self.ready));
+        format!("ws://{}", self.ready[begin..].split_whitespace().next().unwrap_or_default())
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -72,14 +72,8 @@ async fn an_offered_subprotocol_is_answered() {
 }
 
 #[tokio::test]
-async fn a_server_is_closed_unless_opened() {
+async fn a_port_that_is_taken_is_said() {
     let stage = Stage::new().await;
-    let open = Settings { listen: ([0, 0, 0, 0], 0).into(), ..Settings::default() };
-    let error = Server::start(open.clone(), stage.repository.clone()).await.unwrap_err();
-    assert!(matches!(error, StartError::Open(_)));
-    let open = Settings { allow_guests: true, ..open };
-    let server = Server::start(open, stage.repository.clone()).await.unwrap();
-    server.stop().await;
     let taken = Settings { listen: stage.server.address(), ..Settings::default() };
     let error = Server::start(taken, stage.repository.clone()).await.unwrap_err();
     assert!(matches!(error, StartError::Bind(..)), "{error}");

@@ -6,6 +6,7 @@
 mod hostile;
 mod http;
 mod support;
+mod tls;
 mod v1;
 mod v2_changes;
 mod v2_download;

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -102,6 +103,14 @@ pub(crate) async fn dial(
         request.headers_mut().insert("sec-websocket-protocol", value);
     }
     let stream = TcpStream::connect(address).await?;
+    upgrade(request, stream).await
+}
+
+/// A session on this stream.
+pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+    request: Request,
+    stream: S,
+) -> Result<Client<S>, Error> {
     let (socket, _) =
         tokio_tungstenite::client_async_with_config(request, stream, Some(big())).await?;
     Ok(Client::new(socket))

@@ -106,7 +106,7 @@ fn a_daemon_that_does_not_start_is_said() {
     assert_eq!(person.end(in_front).code, 2);
     // What cannot work at login is refused before anything is written.
     std::fs::remove_file(person.unit()).unwrap();
-    for wrong in ["--listen 127.0.0.1:1", "--serve --listen 0.0.0.0:1", "--user ../x/\u{7}"] {
+    for wrong in ["--listen 127.0.0.1:1", "--serve --tls-key x", "--user ../x/\u{7}"] {
         assert_eq!(person.service(&format!("install {wrong}")).code, 2, "{wrong}");
         assert!(!person.unit().exists());
     }
