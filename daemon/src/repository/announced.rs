@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Again, ImageState, Imported};
 use super::people::{Action, Actor, Object, authorize};
+use super::quota::{self, Share};
 use super::staging::{Claim, Key, Slot};
 use super::{Inner, faults};
 
@@ -32,7 +33,7 @@ pub(crate) enum Decision {
     Stored(Box<ImageRecord>),
     Restore(ImageId),
     Wait(CancellationToken),
-    Receive(Arc<Slot>, u64),
+    Receive(Arc<Slot>, u64, Option<Share>),
 }
 
 pub(crate) fn check(
@@ -119,6 +120,7 @@ pub(crate) fn decide(inner: &Arc<Inner>, wanted: &Wanted) -> Result<Decision, Re
     }
     let size_bytes = wanted.size_bytes;
     let key = wanted.hash.map(|hash| Key { person, hash, size_bytes });
+    let share = quota::admit(&inner.coming, &*inner.catalog, &inner.settings, wanted, key)?;
     match inner.staging.claim(key, size_bytes) {
         Claim::Wait(ended) => Ok(Decision::Wait(ended)),
         Claim::Slot(slot) => {
@@ -126,7 +128,7 @@ pub(crate) fn decide(inner: &Arc<Inner>, wanted: &Wanted) -> Result<Decision, Re
             if !inner.staging.make_room(size_bytes.saturating_sub(offset)) {
                 return Err(faults::storage_full());
             }
-            Ok(Decision::Receive(slot, offset))
+            Ok(Decision::Receive(slot, offset, share))
         }
     }
 }

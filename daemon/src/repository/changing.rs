@@ -50,12 +50,13 @@ impl Repository {
     /// Removes one image of the trash for ever, or all of one's own, or for the owner all.
     pub fn purge(&self, actor: &Actor, purge: command::Purge, done: Done<PurgeReply>) {
         let answer = Answer::new(done);
-        let by = actor.person;
+        let (by, from) = (actor.person, actor.from.clone());
         let work = match purge.image {
             Some(id) => {
                 let actor = actor.clone();
                 Work::Propose {
                     by,
+                    from,
                     make: Box::new(move |catalog: &dyn Catalog| {
                         let image = find_id(catalog, &actor, id)?;
                         let object = format!("image {id}");
@@ -81,7 +82,7 @@ impl Repository {
                 let answer = Answer::new(Box::new(move |outcome: Result<u64, Refusal>| {
                     answer.give(outcome.map(|purged| PurgeReply { purged }));
                 }));
-                Work::Purge(Purge { by, person, before: None, purged: 0, answer })
+                Work::Purge(Purge { by, from, person, before: None, purged: 0, answer })
             }
         };
         self.inner.queue.push(work);
@@ -97,10 +98,11 @@ impl Repository {
         done: Done<ImageReply>,
     ) {
         let answer = Answer::new(done);
-        let by = actor.person;
+        let (by, from) = (actor.person, actor.from.clone());
         let actor = actor.clone();
         self.inner.queue.push(Work::Propose {
             by,
+            from,
             make: Box::new(move |catalog: &dyn Catalog| {
                 let image = find(catalog, &actor, &target, state)?;
                 let object = format!("image {}", image.record.id);

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use imgrepo_proto::session::people::DeviceId;
 use imgrepo_proto::{BlobHash, Refusal, Seq};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use super::blobs::BlobStore;
 use super::catalog::{Catalog, Change, Committed, Proposal};
 use super::faults;
 use super::lock::Lock;
+use super::people;
 use super::pins::{Pins, Removal};
 use super::queue::{GROUP, Next, Purge, Queue, Then, Work};
 
@@ -91,9 +93,9 @@ impl Committer {
         let mut purges: Vec<(Purge, u64, bool)> = Vec::new();
         for work in works {
             match work {
-                Work::Propose { by, make, then } => match make(&*self.catalog) {
+                Work::Propose { by, from, make, then } => match make(&*self.catalog) {
                     Ok(change) => {
-                        proposals.push(Proposal { by, change });
+                        proposals.push(Proposal { by, from, change });
                         hearers.push(Hearer::Asker(then));
                     }
                     Err(refusal) => then(Err(refusal)),
@@ -104,8 +106,8 @@ impl Committer {
                         Ok(ids) => {
                             let is_last = ids.len() < GROUP;
                             for id in ids {
-                                proposals
-                                    .push(Proposal { by: purge.by, change: Change::Purge(id) });
+                                let (by, from) = (purge.by, purge.from.clone());
+                                proposals.push(Proposal { by, from, change: Change::Purge(id) });
                                 hearers.push(Hearer::Purge(purges.len()));
                             }
                             purges.push((purge, 0, is_last));
@@ -114,6 +116,7 @@ impl Committer {
                     }
                 }
                 Work::Collect(hash) => self.collect(vec![hash]),
+                Work::Seen(device) => self.seen(device),
             }
         }
         let outcomes = self.commit_group(&proposals);
@@ -122,6 +125,9 @@ impl Committer {
         for ((hearer, outcome), proposal) in hearers.into_iter().zip(outcomes).zip(&proposals) {
             if let Ok(committed) = &outcome {
                 newest = newest.max(committed.seq);
+                if let Some(record) = &committed.record {
+                    record.log();
+                }
                 if matches!(proposal.change, Change::Purge(_)) {
                     garbage.extend(committed.image.hash);
                 }
@@ -148,6 +154,15 @@ impl Committer {
             self.announced.send_replace(newest);
         }
         self.collect(garbage);
+    }
+
+    /// Notes that a device was seen; a moment that is lost costs nothing.
+    fn seen(&self, device: DeviceId) {
+        let now = Timestamp::now();
+        let noted = self.catalog.seen(device, people::seen_before(now), now);
+        if let Err(error) = noted {
+            tracing::warn!("cannot note when a device was seen: {error}");
+        }
     }
 
     fn commit_group(&self, proposals: &[Proposal]) -> Vec<Result<Committed, Refusal>> {

@@ -125,6 +125,9 @@ struct Inner {
     announced: watch::Receiver<Seq>,
     /// See [`Repository::people_changed`].
     people: watch::Sender<u64>,
+    /// Whoever acts on people has it, so that what they may is still so when it is committed.
+    people_turn: Mutex<()>,
+    coming: Arc<quota::Coming>,
     appender: Mutex<Option<JoinHandle<()>>>,
     committer: Mutex<Option<JoinHandle<Ended>>>,
 }
@@ -169,7 +172,8 @@ impl Repository {
             }));
             let by = self.inner.owner.person;
             let before = Some(before);
-            let purge = Purge { by, person: None, before, purged: 0, answer };
+            let from = LOCAL.to_owned();
+            let purge = Purge { by, from, person: None, before, purged: 0, answer };
             self.inner.queue.push(Work::Purge(purge));
             match told.await {
                 Ok(Ok(0)) | Err(_) => {}

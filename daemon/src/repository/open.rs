@@ -197,6 +197,8 @@ fn build(
             in_memory: Arc::new(Semaphore::new(IN_MEMORY_BYTES)),
             announced,
             people: watch::Sender::new(0),
+            people_turn: Mutex::default(),
+            coming: Arc::default(),
             appender: Mutex::new(Some(appender)),
             committer: Mutex::new(Some(committer)),
         }),

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use imgrepo_proto::session::people::DeviceId;
 use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 use jiff::Timestamp;
 
@@ -29,7 +30,9 @@ pub(crate) type Then = Box<dyn FnOnce(Result<Committed, Refusal>) + Send>;
 /// Something for the committer.
 pub(crate) enum Work {
     /// One change.
-    Propose { by: PersonId, make: Make, then: Then },
+    Propose { by: PersonId, from: String, make: Make, then: Then },
+    /// A device was seen.
+    Seen(DeviceId),
     /// Many images out of the trash, group by group.
     Purge(Purge),
     /// A blob that may be garbage.
@@ -40,6 +43,8 @@ pub(crate) enum Work {
 pub(crate) struct Purge {
     /// Who does it.
     pub(crate) by: PersonId,
+    /// From where.
+    pub(crate) from: String,
     /// Only this person's.
     pub(crate) person: Option<PersonId>,
     /// Only what has been in the trash since before this.
@@ -56,6 +61,22 @@ pub(crate) struct Answer<T>(Option<Done<T>>);
 impl<T> Answer<T> {
     pub(crate) fn new(done: Done<T>) -> Self {
         Answer(Some(done))
+    }
+
+    /// The same answer, which lets go of this once it is given.
+    pub(crate) fn holding<H: Send + 'static>(mut self, held: Option<H>) -> Self
+    where
+        T: 'static,
+    {
+        if let Some(held) = held
+            && let Some(done) = self.0.take()
+        {
+            self.0 = Some(Box::new(move |outcome| {
+                drop(held);
+                done(outcome);
+            }));
+        }
+        self
     }
 
     pub(crate) fn give(mut self, outcome: Result<T, Refusal>) {
@@ -79,7 +100,7 @@ impl Work {
         match self {
             Work::Propose { then, .. } => then(Err(refusal)),
             Work::Purge(purge) => purge.answer.give(Err(refusal)),
-            Work::Collect(_) => {}
+            Work::Collect(_) | Work::Seen(_) => {}
         }
     }
 }

@@ -83,7 +83,8 @@ impl Repository {
             let question = wanted.clone();
             let decision = self.hop(move |inner| decide(inner, &question)).await;
             match decision {
-                Ok(Decision::Receive(slot, offset)) => {
+                Ok(Decision::Receive(slot, offset, share)) => {
+                    let answer = answer.holding(share);
                     let repository = self.clone();
                     return Some(Receiving {
                         repository,
@@ -121,6 +122,7 @@ impl Repository {
         let name = wanted.name.clone();
         self.inner.queue.push(Work::Propose {
             by: wanted.actor.person,
+            from: wanted.actor.from.clone(),
             make: Box::new(move |_| Ok(Change::Restore(id))),
             then: Box::new(move |outcome| match outcome {
                 Ok(committed) => {
@@ -324,6 +326,7 @@ fn proposal(wanted: Wanted, placed: Placed, answer: Answer<UploadReply>) -> Work
     };
     Work::Propose {
         by: actor.person,
+        from: actor.from,
         make: Box::new(move |_| Ok(Change::Store(image))),
         then: Box::new(move |outcome| match outcome {
             Ok(committed) => {

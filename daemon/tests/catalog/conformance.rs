@@ -209,7 +209,7 @@ fn a_group_is_committed_in_its_order_and_refuses_one_by_one() {
             Change::Delete(ImageId(2)),
             store(3),
         ];
-        let group = changes.map(|change| Proposal { by: scene.ana, change });
+        let group = changes.map(|change| Proposal { by: scene.ana, from: String::new(), change });
         let outcomes = scene.catalog.commit(&group, now()).unwrap();
         let short: Vec<_> = outcomes
             .iter()

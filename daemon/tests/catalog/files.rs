@@ -9,10 +9,12 @@ use imgrepo_proto::session::event::EventKind::{Deleted, NewUpload, Purged, Renam
 use imgrepo_proto::{ImageId, Seq};
 use imgrepod::database::DatabaseError;
 use imgrepod::repository::catalog::sqlite::{SqliteCatalog, SqliteOptions};
-use imgrepod::repository::catalog::{Catalog, Change, ImageState, PageQuery, SyncedPartial};
+use imgrepod::repository::catalog::{
+    Again, Catalog, Change, ImageState, Imported, NewImage, PageQuery, PersonKind, SyncedPartial,
+};
 use jiff::SignedDuration;
 
-use super::scene::{Scene, hash, name, now};
+use super::scene::{Scene, hash, name, now, person};
 
 fn open(path: &Path) -> Result<SqliteCatalog, DatabaseError> {
     SqliteCatalog::open(path, &SqliteOptions::default())
@@ -157,8 +159,9 @@ fn what_stands_in_the_log_alone_is_there_after_the_process_died() {
     assert_eq!(copy.history(), [(NewUpload, ImageId(1))]);
 }
 
-fn frozen() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/catalog-v1.db")
+fn frozen(version: u32) -> PathBuf {
+    let name = format!("tests/data/catalog-v{version}.db");
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// What stands in the frozen sample, written as of its time.
@@ -188,18 +191,34 @@ fn fill(scene: &Scene) {
     scene.catalog.put_partial(&partial, at(9)).unwrap();
 }
 
+/// What stands in the frozen sample of version 2 besides: the owner, and an image of an old catalog.
+fn fill_2(scene: &Scene) {
+    fill(scene);
+    let olga = scene.catalog.person(PersonKind::Owner, &person("olga"), now()).unwrap();
+    let rui = scene.catalog.person(PersonKind::Imported, &person("rui"), now()).unwrap();
+    let entry = Imported {
+        number: 40,
+        timestamp: "\"2019-01-02T03:04:05\"".to_owned(),
+        uploaded_at: Some("2019-01-02T03:04:05Z".parse().unwrap()),
+    };
+    let new = scene.new_image("old.png", 7, Again::Reuse);
+    let new = NewImage { person: rui, imported: Some(entry), ..new };
+    scene.change_by(olga, Change::Store(new), now()).unwrap();
+}
+
 #[test]
 #[ignore = "writes a new sample: only ever run for a new version, under a new name"]
 fn freeze_a_sample() {
-    assert!(!frozen().exists(), "a frozen sample is never written again");
-    fill(&scene(&frozen()));
+    let new = frozen(2);
+    assert!(!new.exists(), "a frozen sample is never written again");
+    fill_2(&scene(&new));
 }
 
 #[test]
 fn a_catalog_of_version_1_opens_for_ever() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.db");
-    fs::copy(frozen(), &path).unwrap();
+    fs::copy(frozen(1), &path).unwrap();
     let old = scene(&path);
     let fresh = Scene::memory();
     fill(&fresh);

@@ -95,7 +95,7 @@ proptest! {
             at += jiff::SignedDuration::from_micros(700);
             let group: Vec<Proposal> = group
                 .into_iter()
-                .map(|(by, change)| Proposal { by: PersonId(by), change })
+                .map(|(by, change)| Proposal { by: PersonId(by), from: String::new(), change })
                 .collect();
             let done = sqlite.catalog.commit(&group, at).unwrap();
             prop_assert_eq!(&done, &memory.catalog.commit(&group, at).unwrap());

@@ -204,7 +204,7 @@ fn a_page_fits_one_text_message() {
                 let mut new = scene.new_image("a", 0, Again::Reuse);
                 new.name = long.clone();
                 new.hash.0[..4].copy_from_slice(&n.to_be_bytes());
-                Proposal { by: scene.ana, change: Change::Store(new) }
+                Proposal { by: scene.ana, from: String::new(), change: Change::Store(new) }
             })
             .collect();
         scene.catalog.commit(&group, now()).unwrap();

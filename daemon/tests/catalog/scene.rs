@@ -71,7 +71,10 @@ impl Scene {
         change: Change,
         at: Timestamp,
     ) -> Result<Committed, ErrorCode> {
-        let mut outcomes = self.catalog.commit(&[Proposal { by, change }], at).unwrap();
+        let mut outcomes = self
+            .catalog
+            .commit(&[Proposal { by, from: "10.0.0.7".to_owned(), change }], at)
+            .unwrap();
         assert_eq!(outcomes.len(), 1);
         outcomes.remove(0).map_err(|refusal| refusal.code)
     }

@@ -8,33 +8,25 @@ pub(crate) mod cursor;
 pub mod glob;
 pub mod memory;
 pub(crate) mod page;
+pub mod people;
 pub(crate) mod rules;
 pub mod sqlite;
 
 use imgrepo_proto::session::command::{Filter, Sort};
 use imgrepo_proto::session::event::Event;
+pub use imgrepo_proto::session::people::PersonKind;
+use imgrepo_proto::session::people::{AuditEntry, DeviceId, InvitationId, Person};
 use imgrepo_proto::session::reply::{EventsReply, ListReply};
 use imgrepo_proto::{
     BlobHash, ImageId, ImageName, ImageRecord, PersonName, Refusal, RepositoryId, Seq,
 };
 use jiff::Timestamp;
 
+use people::{Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, Record, SecretHash};
+
 /// A person's number in this repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonId(pub i64);
-
-/// How a person came to be here. A name is unique within its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PersonKind {
-    /// Runs the server; reaches it through the local socket.
-    Owner,
-    /// Has an account.
-    Account,
-    /// Is let in without proof of who it is.
-    Guest,
-    /// Came with an imported catalog.
-    Imported,
-}
 
 /// Where an image is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,6 +129,8 @@ pub enum Change {
 pub struct Proposal {
     /// Who makes it.
     pub by: PersonId,
+    /// From where, for the record of what was deleted.
+    pub from: String,
     /// What is to change.
     pub change: Change,
 }
@@ -150,6 +144,8 @@ pub struct Committed {
     pub seq: Option<Seq>,
     /// For [`Change::Store`]: whether the person had this content before.
     pub duplicate: bool,
+    /// What went into the record of what was done: of a deletion alone.
+    pub record: Option<Record>,
 }
 
 /// A page of records to look for.
@@ -199,7 +195,8 @@ pub trait Catalog: Send + Sync {
     /// Which repository this is.
     fn repository_id(&self) -> RepositoryId;
 
-    /// The person of this name and kind, made if there is none yet.
+    /// The person of this name and kind, made if there is none yet. A guest whose name is the owner's
+    /// or an account's is shown as one, whoever of them comes first.
     fn person(
         &self,
         kind: PersonKind,
@@ -291,4 +288,67 @@ pub trait Catalog: Send + Sync {
         hash: BlobHash,
         size_bytes: u64,
     ) -> CatalogResult<()>;
+
+    /// The person of this number.
+    fn person_of(&self, id: PersonId) -> CatalogResult<Option<KnownPerson>>;
+
+    /// The person of this name and kind.
+    fn person_named(
+        &self,
+        kind: PersonKind,
+        name: &PersonName,
+    ) -> CatalogResult<Option<KnownPerson>>;
+
+    /// The device of this number.
+    fn device(&self, id: DeviceId) -> CatalogResult<Option<KnownDevice>>;
+
+    /// The device that has the credential of this hash, revoked or not.
+    fn holder(&self, credential: SecretHash) -> CatalogResult<Option<KnownDevice>>;
+
+    /// The devices of a person, newest first: all that are let in, and at most `revoked_limit` of
+    /// those that were revoked since then.
+    fn devices(
+        &self,
+        person: PersonId,
+        revoked_since: Timestamp,
+        revoked_limit: u32,
+    ) -> CatalogResult<Vec<KnownDevice>>;
+
+    /// The invitation of this number.
+    fn invitation(&self, id: InvitationId) -> CatalogResult<Option<KnownInvitation>>;
+
+    /// Invitations that this person made (or anyone), newest first: all that let in somebody at
+    /// `now`, and at most `ended_limit` of those that have ended since then.
+    fn invitations(
+        &self,
+        by: Option<PersonId>,
+        now: Timestamp,
+        ended_since: Timestamp,
+        ended_limit: u32,
+    ) -> CatalogResult<Vec<KnownInvitation>>;
+
+    /// A person as others are told of them.
+    fn told_person(&self, id: PersonId) -> CatalogResult<Option<Person>>;
+
+    /// People behind this one, by kind (owner, accounts, guests, imported) and then by number, at most
+    /// `limit`.
+    fn people(
+        &self,
+        after: Option<(PersonKind, PersonId)>,
+        limit: u32,
+    ) -> CatalogResult<Vec<(PersonId, Person)>>;
+
+    /// Carries out an act on people in one durable transaction, with its line of the record, or
+    /// refuses it.
+    fn act(&self, act: &Act, by: &By, now: Timestamp) -> CatalogResult<Result<Acted, Refusal>>;
+
+    /// The record of what was done before the entry of this number (all of it where None), newest
+    /// first, at most `limit`.
+    fn audit(&self, before: Option<u64>, limit: u32) -> CatalogResult<Vec<AuditEntry>>;
+
+    /// Notes that a device was seen now, unless it was since `last_before`.
+    fn seen(&self, device: DeviceId, last_before: Timestamp, now: Timestamp) -> CatalogResult<()>;
+
+    /// Bytes of the images, listed or in the trash, of this person (or of all). Kept, not counted.
+    fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64>;
 }

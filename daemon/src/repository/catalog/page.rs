@@ -145,7 +145,7 @@ pub(crate) fn events_reply(mut events: Vec<Event>, limit: usize) -> EventsReply 
 }
 
 /// How many of these fit one page: at most `limit`, and at least one, so that every page gets on.
-fn fitting<T: Serialize>(items: &[T], limit: usize) -> usize {
+pub(crate) fn fitting<T: Serialize>(items: &[T], limit: usize) -> usize {
     let mut room = PAGE_BYTES;
     let fits = |item: &&T| {
         let size = json_bytes(*item) + 1;

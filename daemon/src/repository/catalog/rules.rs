@@ -4,17 +4,19 @@
 //! Called by both catalogs within a commit, before anything of that change is written. It reads
 //! through [`Known`] and writes nothing; the time comes from outside.
 
+use imgrepo_proto::name::shown;
 use imgrepo_proto::session::event::EventKind;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, Refusal};
 use jiff::Timestamp;
 
+use super::people::Record;
 use super::{Again, Change, ImageState, Imported, NewImage, PersonId, Proposal, StoredImage};
 
 /// What the rules need to know of what is there, earlier changes of the same group included.
 pub(crate) trait Known {
     /// How asking can fail.
     type Error;
-    /// The person of this number.
+    /// The name of the person of this number, as everybody sees it.
     fn person_name(&self, person: PersonId) -> Result<Option<String>, Self::Error>;
     /// The image of this number.
     fn image(&self, id: ImageId) -> Result<Option<StoredImage>, Self::Error>;
@@ -82,6 +84,26 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// The line of the record that tells of it: of what was deleted alone.
+    pub(crate) fn record(&self, proposal: &Proposal) -> Option<Record> {
+        let act = match (&self.step, self.image.state) {
+            (Step::Turn(_), ImageState::Trashed) => "delete",
+            (Step::Turn(_), ImageState::Purged) => "purge",
+            _ => return None,
+        };
+        let record = &self.image.record;
+        let (name, of) = (shown(&record.name), shown(&record.uploader));
+        Some(Record {
+            by: proposal.by,
+            by_name: self.by.clone(),
+            from: proposal.from.clone(),
+            act,
+            object: format!("image {} ({name}) of {of}", record.id),
+        })
+    }
+}
+
 /// The time as the catalog keeps it: whole milliseconds.
 pub(crate) fn kept_time(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
@@ -112,7 +134,7 @@ pub(crate) fn decide<K: Known>(
         )));
     };
     let conflict = |why: &str, hint: Option<String>| {
-        let name = imgrepo_proto::name::shown(&image.record.name);
+        let name = shown(&image.record.name);
         let message = format!("cannot {act} `{name}` (image {id}): {why}");
         Ok(Err(Refusal { code: ErrorCode::Conflict, message, hint }))
     };
@@ -148,7 +170,7 @@ fn store<K: Known>(
     let Some(uploader) = known.person_name(new.person)? else {
         return Ok(Err(nobody(new.person)));
     };
-    let name = imgrepo_proto::name::shown(new.name.as_str());
+    let name = shown(new.name.as_str());
     if i64::try_from(new.size_bytes).is_err() {
         return Ok(Err(Refusal::new(
             ErrorCode::TooLarge,

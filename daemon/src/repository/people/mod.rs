@@ -15,6 +15,8 @@ mod accounts;
 mod authorize;
 mod entrance;
 
+pub(crate) use entrance::seen_before;
+
 pub use authorize::{Action, Object, authorize};
 
 /// What a person is in a repository.

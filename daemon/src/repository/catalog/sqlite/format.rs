@@ -10,7 +10,11 @@ pub(super) const FORMAT: Format<'_> = Format {
     noun: "catalog",
     // "imgr"
     application_id: 0x696d_6772,
-    migrations: &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")],
+    migrations: &[
+        include_str!("schema/0001.sql"),
+        include_str!("schema/0002.sql"),
+        include_str!("schema/0003.sql"),
+    ],
     first: "INSERT INTO meta (key, value) VALUES ('repository', lower(hex(randomblob(16))))",
     tables: &[
         (1, "meta", "key"),
@@ -22,6 +26,9 @@ pub(super) const FORMAT: Format<'_> = Format {
         (1, "change", "seq"),
         (1, "staging", "person"),
         (2, "imported", "image"),
+        (3, "device", "id"),
+        (3, "invitation", "id"),
+        (3, "audit", "id"),
     ],
     look,
 };

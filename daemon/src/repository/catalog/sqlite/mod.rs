@@ -4,6 +4,7 @@
 //! process of this program has the file open. SQL never leaves this folder.
 
 mod format;
+mod people;
 mod read;
 mod rows;
 mod write;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use imgrepo_proto::session::event::Event;
+use imgrepo_proto::session::people::{AuditEntry, DeviceId, InvitationId, Person};
 use imgrepo_proto::session::reply::{EventsReply, ListReply};
 use imgrepo_proto::{BlobHash, ImageId, ImageName, PersonName, Refusal, RepositoryId, Seq};
 use jiff::Timestamp;
@@ -23,6 +25,8 @@ use self::rows::{Lookup, counter};
 use crate::database::{self, DatabaseError};
 
 use super::page::PagePlan;
+use super::people::rules::Book;
+use super::people::{Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, SecretHash};
 use super::rules::{self, Known};
 use super::{
     Catalog, CatalogError, CatalogResult, Committed, ImageState, Imported, PageQuery, PersonId,
@@ -247,6 +251,80 @@ impl Catalog for SqliteCatalog {
     ) -> CatalogResult<()> {
         self.write(|writer| write::remove_partial(writer, person, hash, size_bytes))
     }
+
+    fn person_of(&self, id: PersonId) -> CatalogResult<Option<KnownPerson>> {
+        self.read(|reader| Lookup(reader).person(id))
+    }
+
+    fn person_named(
+        &self,
+        kind: PersonKind,
+        name: &PersonName,
+    ) -> CatalogResult<Option<KnownPerson>> {
+        self.read(|reader| Lookup(reader).person_named(kind, name))
+    }
+
+    fn device(&self, id: DeviceId) -> CatalogResult<Option<KnownDevice>> {
+        self.read(|reader| Lookup(reader).device(id))
+    }
+
+    fn holder(&self, credential: SecretHash) -> CatalogResult<Option<KnownDevice>> {
+        self.read(|reader| people::holder(reader, credential))
+    }
+
+    fn devices(
+        &self,
+        person: PersonId,
+        revoked_since: Timestamp,
+        revoked_limit: u32,
+    ) -> CatalogResult<Vec<KnownDevice>> {
+        self.read(|reader| people::devices(reader, person, revoked_since, revoked_limit))
+    }
+
+    fn invitation(&self, id: InvitationId) -> CatalogResult<Option<KnownInvitation>> {
+        self.read(|reader| Lookup(reader).invitation(id))
+    }
+
+    fn invitations(
+        &self,
+        by: Option<PersonId>,
+        now: Timestamp,
+        ended_since: Timestamp,
+        ended_limit: u32,
+    ) -> CatalogResult<Vec<KnownInvitation>> {
+        self.read(|reader| people::invitations(reader, by, now, ended_since, ended_limit))
+    }
+
+    fn told_person(&self, id: PersonId) -> CatalogResult<Option<Person>> {
+        self.read(|reader| people::told_person(reader, id))
+    }
+
+    fn people(
+        &self,
+        after: Option<(PersonKind, PersonId)>,
+        limit: u32,
+    ) -> CatalogResult<Vec<(PersonId, Person)>> {
+        self.read(|reader| people::people(reader, after, limit))
+    }
+
+    fn act(&self, act: &Act, by: &By, now: Timestamp) -> CatalogResult<Result<Acted, Refusal>> {
+        self.write(|writer| write::act(writer, act, by, now))
+    }
+
+    fn audit(&self, before: Option<u64>, limit: u32) -> CatalogResult<Vec<AuditEntry>> {
+        self.read(|reader| people::audit(reader, before, limit))
+    }
+
+    fn seen(&self, device: DeviceId, last_before: Timestamp, now: Timestamp) -> CatalogResult<()> {
+        self.write(|writer| people::seen(writer, device, last_before, now))
+    }
+
+    fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64> {
+        self.read(|reader| match person {
+            Some(person) => people::bytes_of(reader, person),
+            None => counter(reader, "bytes"),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +342,7 @@ mod tests {
         let ana = catalog.person(PersonKind::Guest, &ana, now).unwrap();
         let store = |content: u8| Proposal {
             by: ana,
+            from: String::new(),
             change: Change::Store(NewImage {
                 person: ana,
                 name: ImageName::parse(&format!("{content}{}", "x".repeat(200))).unwrap(),

@@ -55,11 +55,11 @@ pub(super) fn page(connection: &mut Connection, plan: &PagePlan) -> rusqlite::Re
 }
 
 /// Whose images the page is of: everybody's (one None), or those of each of these people. Several
-/// people may have one name: an account and a guest.
+/// people may be shown under one name: an account and one of an imported catalog.
 fn whose(connection: &Connection, plan: &PagePlan) -> rusqlite::Result<Vec<Option<PersonId>>> {
     let Some(uploader) = &plan.uploader else { return Ok(vec![plan.person]) };
     let Some(uploader) = uploader else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached("SELECT id FROM person WHERE name = ?")?;
+    let mut statement = connection.prepare_cached("SELECT id FROM person WHERE shown = ?")?;
     let people = statement.query_map([uploader.as_str()], |row| row.get(0).map(PersonId))?;
     let fits = |person: &PersonId| plan.person.is_none_or(|only| only == *person);
     let people = people.filter(|person| person.as_ref().map_or(true, fits));

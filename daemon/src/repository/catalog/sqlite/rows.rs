@@ -11,7 +11,7 @@ use crate::repository::catalog::rules::Known;
 use crate::repository::catalog::{ImageState, Imported, PersonId, PersonKind, StoredImage};
 
 /// What [`stored`] reads, of `image` joined with `person`.
-pub(super) const STORED: &str = "image.name, image.id, person.name, image.size_bytes, image.blob, \
+pub(super) const STORED: &str = "image.name, image.id, person.shown, image.size_bytes, image.blob, \
     image.media_type, image.width, image.height, image.uploaded_at, image.taken_at, \
     image.placeholder, image.trashed_at, image.state, image.person";
 
@@ -152,7 +152,7 @@ impl Known for Lookup<'_> {
     type Error = rusqlite::Error;
 
     fn person_name(&self, person: PersonId) -> rusqlite::Result<Option<String>> {
-        let mut statement = self.0.prepare_cached("SELECT name FROM person WHERE id = ?")?;
+        let mut statement = self.0.prepare_cached("SELECT shown FROM person WHERE id = ?")?;
         statement.query_row([person.0], |row| row.get(0)).optional()
     }
 

@@ -1,4 +1,4 @@
-//! What the writer's connection does: commits of whole groups, people, partial uploads.
+//! What the writer's connection does: commits of whole groups, acts on people, partial uploads.
 //!
 //! Called by the catalog, which holds the writer's lock. Every change is decided (`rules`) before any
 //! of it is written, so that one that is refused leaves nothing behind; an error of the disk undoes
@@ -10,8 +10,10 @@ use imgrepo_proto::{BlobHash, ImageId, PersonName, Refusal, Seq};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::rows::{self, Lookup, counter, integer, kind_word, state_number};
+use super::rows::{Lookup, counter, integer, state_number};
 use crate::repository::catalog::glob::fold;
+use crate::repository::catalog::people::rules::{self as people, Book as _};
+use crate::repository::catalog::people::{Act, Acted, By};
 use crate::repository::catalog::rules::{self, Step, Verdict};
 use crate::repository::catalog::{
     Change, Committed, ImageState, NewImage, PersonId, PersonKind, Proposal, StoredImage,
@@ -44,8 +46,11 @@ pub(super) fn commit(
             remove_partial(&transaction, new.person, new.hash, new.size_bytes)?;
         }
         let seq = write_change(&transaction, proposal.by, &verdict, now, &mut tally)?;
-        let duplicate = verdict.duplicate;
-        outcomes.push(Ok(Committed { image: verdict.image.record, seq, duplicate }));
+        let (record, duplicate) = (verdict.record(proposal), verdict.duplicate);
+        if let Some(record) = &record {
+            Lookup(&transaction).add_record(record, now)?;
+        }
+        outcomes.push(Ok(Committed { image: verdict.image.record, seq, duplicate, record }));
     }
     tally.write(&transaction)?;
     transaction.commit()?;
@@ -57,8 +62,15 @@ struct Tally {
     image: u64,
     seq: u64,
     before: (u64, u64),
-    /// By how much each person's images grew: listed, trashed.
-    people: BTreeMap<PersonId, (i64, i64)>,
+    /// By how much each person's images grew.
+    people: BTreeMap<PersonId, Grown>,
+}
+
+#[derive(Default)]
+struct Grown {
+    listed: i64,
+    trashed: i64,
+    bytes: i64,
 }
 
 impl Tally {
@@ -69,13 +81,15 @@ impl Tally {
 
     fn count(&mut self, verdict: &Verdict) {
         let image = &verdict.image;
+        let bytes = integer(image.size_bytes);
         let mut add = |state: ImageState, by: i64| {
-            let (listed, trashed) = self.people.entry(image.person).or_default();
+            let grown = self.people.entry(image.person).or_default();
             match state {
-                ImageState::Listed => *listed += by,
-                ImageState::Trashed => *trashed += by,
-                ImageState::Purged => {}
+                ImageState::Listed => grown.listed += by,
+                ImageState::Trashed => grown.trashed += by,
+                ImageState::Purged => return,
             }
+            grown.bytes = grown.bytes.saturating_add(by * bytes);
         };
         match verdict.step {
             Step::Nothing | Step::Rename(_) => {}
@@ -97,18 +111,22 @@ impl Tally {
             return Ok(());
         }
         let mut person = transaction.prepare_cached(
-            "UPDATE person SET listed = listed + ?, trashed = trashed + ? WHERE id = ?",
+            "UPDATE person SET listed = listed + ?, trashed = trashed + ?, bytes = bytes + ? \
+             WHERE id = ?",
         )?;
-        let (mut listed, mut trashed) = (0, 0);
+        let mut all = Grown::default();
         for (id, grown) in &self.people {
-            person.execute((grown.0, grown.1, id.0))?;
-            listed += grown.0;
-            trashed += grown.1;
+            person.execute((grown.listed, grown.trashed, grown.bytes, id.0))?;
+            all.listed += grown.listed;
+            all.trashed += grown.trashed;
+            all.bytes = all.bytes.saturating_add(grown.bytes);
         }
         let mut grow =
             transaction.prepare_cached("UPDATE counter SET value = value + ? WHERE name = ?")?;
-        grow.execute((listed, "listed"))?;
-        grow.execute((trashed, "trashed"))?;
+        let grown = [(all.listed, "listed"), (all.trashed, "trashed"), (all.bytes, "bytes")];
+        for (by, counter) in grown.into_iter().filter(|(by, _)| *by != 0) {
+            grow.execute((by, counter))?;
+        }
         let mut set = transaction.prepare_cached("UPDATE counter SET value = ? WHERE name = ?")?;
         set.execute((integer(self.image), "image"))?;
         set.execute((integer(self.seq), "seq"))?;
@@ -263,15 +281,31 @@ fn write_change(
 
 /// The person of this name and kind, made if there is none yet.
 pub(super) fn person(
-    connection: &Connection,
+    connection: &mut Connection,
     kind: PersonKind,
     name: &PersonName,
     now: Timestamp,
 ) -> rusqlite::Result<PersonId> {
-    let sql = "INSERT OR IGNORE INTO person (kind, name, created_at) VALUES (?, ?, ?)";
-    let values = (kind_word(kind), name.as_str(), now.as_millisecond());
-    connection.prepare_cached(sql)?.execute(values)?;
-    rows::person(connection, kind, name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let id = people::enter(&mut Lookup(&transaction), kind, name, rules::kept_time(now))?;
+    transaction.commit()?;
+    Ok(id)
+}
+
+/// Carries out an act on people; see [`super::super::Catalog::act`].
+pub(super) fn act(
+    connection: &mut Connection,
+    act: &Act,
+    by: &By,
+    now: Timestamp,
+) -> rusqlite::Result<Result<Acted, Refusal>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let outcome = people::act(&mut Lookup(&transaction), act, by, rules::kept_time(now))?;
+    // What is refused wrote nothing.
+    if outcome.is_ok() {
+        transaction.commit()?;
+    }
+    Ok(outcome)
 }
 
 /// Remembers a partial upload.

@@ -3,12 +3,15 @@
 //! It follows the same rules (`rules`, `page`) over plain collections. It keeps nothing when it is
 //! dropped, so no server runs on it.
 
+mod people;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use imgrepo_proto::session::command::Sort;
 use imgrepo_proto::session::event::{Event, EventKind};
+use imgrepo_proto::session::people::{AuditEntry, DeviceId, InvitationId, Person};
 use imgrepo_proto::session::reply::{EventsReply, ListReply};
 use imgrepo_proto::{
     BlobHash, ImageId, ImageName, ImageRecord, PersonName, Refusal, RepositoryId, Seq,
@@ -16,6 +19,8 @@ use imgrepo_proto::{
 use jiff::Timestamp;
 
 use super::page::{PagePlan, events_reply};
+use super::people::rules::{self as people_rules, Book};
+use super::people::{Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, SecretHash};
 use super::rules::{self, Known, Step};
 use super::{
     Catalog, CatalogResult, Change, Committed, ImageState, Imported, NewImage, PageQuery, PersonId,
@@ -31,8 +36,7 @@ pub struct MemoryCatalog {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// The person of number n is at n - 1.
-    people: Vec<(PersonKind, PersonName)>,
+    folk: people::Folk,
     /// By number, which imports may leave gaps in.
     images: BTreeMap<ImageId, StoredImage>,
     /// What imported images were in the catalog that they come from, with their names there.
@@ -83,7 +87,7 @@ impl Kept {
             Ok(verdict) => verdict?,
             Err(never) => match never {},
         };
-        let event = verdict.event();
+        let (event, record) = (verdict.event(), verdict.record(proposal));
         let image = verdict.image;
         let owned = (image.person, image.hash);
         match verdict.step {
@@ -116,7 +120,10 @@ impl Kept {
             image: Some(image.record.clone()),
             message: None,
         }));
-        Ok(Committed { image: image.record, seq, duplicate: verdict.duplicate })
+        if let Some(record) = &record {
+            let Ok(()) = self.add_record(record, now);
+        }
+        Ok(Committed { image: image.record, seq, duplicate: verdict.duplicate, record })
     }
 
     fn page(&self, plan: &PagePlan) -> ListReply {
@@ -154,8 +161,7 @@ impl Known for Kept {
     type Error = Infallible;
 
     fn person_name(&self, person: PersonId) -> Result<Option<String>, Infallible> {
-        let person = u64::try_from(person.0).ok().and_then(|n| numbered(&self.people, n));
-        Ok(person.map(|(_, name)| name.as_str().to_owned()))
+        Ok(self.person(person)?.map(|person| person.shown.into()))
     }
 
     fn image(&self, id: ImageId) -> Result<Option<StoredImage>, Infallible> {
@@ -218,14 +224,13 @@ impl Catalog for MemoryCatalog {
         self.id.clone()
     }
 
-    fn person(&self, kind: PersonKind, name: &PersonName, _: Timestamp) -> CatalogResult<PersonId> {
-        let mut kept = self.kept();
-        let same = |(other, named): &(PersonKind, PersonName)| *other == kind && named == name;
-        let at = kept.people.iter().position(same).unwrap_or_else(|| {
-            kept.people.push((kind, name.clone()));
-            kept.people.len() - 1
-        });
-        Ok(PersonId(at as i64 + 1))
+    fn person(
+        &self,
+        kind: PersonKind,
+        name: &PersonName,
+        now: Timestamp,
+    ) -> CatalogResult<PersonId> {
+        sure(people_rules::enter(&mut *self.kept(), kind, name, rules::kept_time(now)))
     }
 
     fn commit(
@@ -357,5 +362,79 @@ impl Catalog for MemoryCatalog {
     fn remove_partial(&self, person: PersonId, hash: BlobHash, size: u64) -> CatalogResult<()> {
         self.kept().partials.remove(&(person, hash, size));
         Ok(())
+    }
+
+    fn person_of(&self, id: PersonId) -> CatalogResult<Option<KnownPerson>> {
+        sure(Book::person(&*self.kept(), id))
+    }
+
+    fn person_named(
+        &self,
+        kind: PersonKind,
+        name: &PersonName,
+    ) -> CatalogResult<Option<KnownPerson>> {
+        sure(Book::person_named(&*self.kept(), kind, name))
+    }
+
+    fn device(&self, id: DeviceId) -> CatalogResult<Option<KnownDevice>> {
+        sure(Book::device(&*self.kept(), id))
+    }
+
+    fn holder(&self, credential: SecretHash) -> CatalogResult<Option<KnownDevice>> {
+        let kept = self.kept();
+        let found = kept.folk.devices.iter().find(|(hash, _)| *hash == credential);
+        Ok(found.map(|(_, device)| device.clone()))
+    }
+
+    fn devices(
+        &self,
+        person: PersonId,
+        revoked_since: Timestamp,
+        revoked_limit: u32,
+    ) -> CatalogResult<Vec<KnownDevice>> {
+        Ok(self.kept().devices(person, revoked_since, revoked_limit))
+    }
+
+    fn invitation(&self, id: InvitationId) -> CatalogResult<Option<KnownInvitation>> {
+        sure(Book::invitation(&*self.kept(), id))
+    }
+
+    fn invitations(
+        &self,
+        by: Option<PersonId>,
+        now: Timestamp,
+        ended_since: Timestamp,
+        ended_limit: u32,
+    ) -> CatalogResult<Vec<KnownInvitation>> {
+        Ok(self.kept().invitations(by, now, ended_since, ended_limit))
+    }
+
+    fn told_person(&self, id: PersonId) -> CatalogResult<Option<Person>> {
+        Ok(self.kept().told_person(id))
+    }
+
+    fn people(
+        &self,
+        after: Option<(PersonKind, PersonId)>,
+        limit: u32,
+    ) -> CatalogResult<Vec<(PersonId, Person)>> {
+        Ok(self.kept().people(after, limit))
+    }
+
+    fn act(&self, act: &Act, by: &By, now: Timestamp) -> CatalogResult<Result<Acted, Refusal>> {
+        sure(people_rules::act(&mut *self.kept(), act, by, rules::kept_time(now)))
+    }
+
+    fn audit(&self, before: Option<u64>, limit: u32) -> CatalogResult<Vec<AuditEntry>> {
+        Ok(self.kept().audit(before, limit))
+    }
+
+    fn seen(&self, device: DeviceId, last_before: Timestamp, now: Timestamp) -> CatalogResult<()> {
+        self.kept().seen(device, last_before, now);
+        Ok(())
+    }
+
+    fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64> {
+        Ok(self.kept().bytes_of(person))
     }
 }
