@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use imgrepo_proto::session::command::Program;
+use imgrepo_proto::invitation::HostPort;
+use imgrepo_proto::session::command::{Auth, Program};
 use imgrepo_proto::session::reply::AuthReply;
 use imgrepo_proto::{PersonName, Seq};
 use tokio::time::{Instant, sleep};
@@ -28,28 +29,45 @@ const MOST: usize = 4;
 /// Why the server was not reached, and how long ago the last attempt began.
 pub(super) type Failed = (Failure, Duration);
 
-/// Opens a link and says who we are: the link, and what the server answers in v2. Each connection,
-/// and then each reply, has so much time.
+/// A server that knows us.
+pub(super) struct Reached {
+    pub(super) outbox: Outbox,
+    pub(super) inbox: Inbox,
+    /// What it answered, in v2.
+    pub(super) reply: Option<AuthReply>,
+    /// At which of its addresses, by TLS.
+    pub(super) place: Option<HostPort>,
+}
+
+/// Opens a link, first where it `worked` last, and says who we are. Each connection, and then each
+/// reply, has so much time.
 pub(super) async fn reach(
     address: &Address,
+    worked: Option<&HostPort>,
     user: &PersonName,
     program: &Program,
     since: Option<Seq>,
     time_out: Duration,
-) -> Result<(Outbox, Inbox, Option<AuthReply>), Failed> {
+) -> Result<Reached, Failed> {
     let once = async || {
-        let Dialed { outbox, mut inbox, dialect } = dial::dial(address, program, time_out).await?;
+        let dialed = dial::dial(address, worked, program, time_out).await?;
+        let Dialed { outbox, mut inbox, dialect, place } = dialed;
         let reply = match dialect {
             Dialect::V1 => {
                 greet::greet_old(&outbox, &mut inbox, user, time_out).await?;
                 None
             }
             Dialect::V2 => {
-                let greeted = greet::greet(&outbox, &mut inbox, user, program, since, time_out);
-                Some(greeted.await?)
+                let auth = Auth {
+                    user: Some(user.as_str().to_owned()),
+                    credential: address.credential().cloned(),
+                    client: Some(program.clone()),
+                    events_since: since,
+                };
+                Some(greet::greet(&outbox, &mut inbox, auth, time_out).await?)
             }
         };
-        Ok((outbox, inbox, reply))
+        Ok(Reached { outbox, inbox, reply, place })
     };
     let (outcome, age) = insist(once).await;
     outcome.map_err(|failure| (failure, age))

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use imgrepo_proto::limits::MAX_REQUESTS;
 use imgrepo_proto::name::shown;
-use imgrepo_proto::session::command::{Auth, Command, Program, Request};
+use imgrepo_proto::session::command::{Auth, Command, Request};
 use imgrepo_proto::session::reply::{AuthReply, ServerMessage};
 use imgrepo_proto::session::v1;
-use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 
 use crate::link::{End, EndKind, Inbox, Incoming, Outbox};
 
 use super::Address;
+use super::dial::INVITATION;
 use super::machine::Failure;
 
 /// Close codes of RFC 6455 (7.4.1): the peer breaks a rule of ours, and a message is too big.
@@ -26,20 +27,14 @@ pub(super) const AUTH_ID: u32 = 1;
 pub(crate) async fn greet(
     outbox: &Outbox,
     inbox: &mut Inbox,
-    user: &PersonName,
-    program: &Program,
-    events_since: Option<Seq>,
+    auth: Auth,
     time_out: Duration,
 ) -> Result<AuthReply, Failure> {
-    let auth = Auth {
-        user: Some(user.as_str().to_owned()),
-        credential: None,
-        client: Some(program.clone()),
-        events_since,
-    };
+    let is_device = auth.credential.is_some();
     outbox.push(Request { id: AUTH_ID, command: Command::Auth(auth) }.encode());
     let reply = tokio::time::timeout(time_out, auth_reply(inbox)).await;
-    let mut reply = reply.unwrap_or_else(|_| Err(silent()))?;
+    let reply = reply.unwrap_or_else(|_| Err(silent()));
+    let mut reply = reply.map_err(|failure| if is_device { shut_out(failure) } else { failure })?;
     // What a server announces is not taken beyond reason: windows become our memory.
     let limits = &mut reply.limits;
     limits.chunk = limits.chunk.max(1);
@@ -134,5 +129,14 @@ fn ended(end: &End) -> Failure {
 pub(crate) fn lost(end: &End, address: &Address) -> Failure {
     let mut failure = ended(end);
     failure.refusal.message = format!("the session to `{address}` ended: {}", end.message);
+    if address.credential().is_some() { shut_out(failure) } else { failure }
+}
+
+/// A device that was let in before, and is not any more: what can be done.
+fn shut_out(mut failure: Failure) -> Failure {
+    let code = failure.refusal.code;
+    if failure.permanent && matches!(code, ErrorCode::Unauthenticated | ErrorCode::Denied) {
+        failure.refusal.hint.get_or_insert_with(|| INVITATION.to_owned());
+    }
     failure
 }

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgrepo_proto::control::reply::{SessionState, SessionStatus};
+use imgrepo_proto::control::reply::{SessionState, SessionStatus, Transport};
+use imgrepo_proto::invitation::HostPort;
 use imgrepo_proto::{ErrorCode, PersonName, Seq};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::link::{End, Inbox, Incoming, Outbox};
 
-use super::attempt::{Failed, reach};
+use super::attempt::{Failed, Reached, reach};
 use super::feed::Whose;
 use super::greet::lost;
 use super::machine::{Action, Input, Machine};
@@ -51,6 +52,7 @@ pub(super) async fn run(session: Session, settings: Settings) {
         saving: None,
         seen_notice: notice,
         histories: HashSet::new(),
+        worked: None,
     };
     loop {
         wished.mark_unchanged();
@@ -82,6 +84,8 @@ struct Keeper {
     seen_notice: Option<String>,
     /// Old servers whose HISTORY was told.
     histories: HashSet<String>,
+    /// Which of a server's addresses worked last.
+    worked: Option<HostPort>,
 }
 
 /// A session that is up.
@@ -89,6 +93,7 @@ struct Up {
     outbox: Outbox,
     inbox: Inbox,
     dialog: Dialog,
+    transport: Transport,
 }
 
 impl Keeper {
@@ -118,7 +123,7 @@ impl Keeper {
                 _ => {}
             }
             let action = self.machine.handle(input, Timestamp::now(), random());
-            self.publish(number, up.as_ref().map(|up| &up.dialog), false);
+            self.publish(number, up.as_ref(), false);
             input = match (action, up.take()) {
                 (Action::Rest, _) => {
                     let _ = wished.changed().await;
@@ -174,8 +179,9 @@ impl Keeper {
         loop {
             let known = self.seen.as_ref().and_then(|seen| seen.at(&key));
             let mut since = known.as_ref().map(|(_, seq)| *seq);
-            let reached = reach(address, user, &program, since, time_out).await;
-            let (outbox, inbox, reply) = match reached {
+            let worked = self.worked.as_ref();
+            let reached = reach(address, worked, user, &program, since, time_out).await;
+            let Reached { outbox, inbox, reply, place } = match reached {
                 Err((failure, _))
                     if failure.refusal.code == ErrorCode::Ahead && known.is_some() =>
                 {
@@ -187,11 +193,15 @@ impl Keeper {
                 }
                 reached => reached?,
             };
+            if place.is_some() {
+                self.worked = place;
+            }
+            let transport = address.transport();
             let Some(reply) = reply else {
                 self.session.feed().begin(Whose::Old(key.clone()), Seq(0), Seq(0));
                 let told = !self.histories.insert(key.clone());
                 let v1 = V1::new(outbox.clone(), key, user.to_string(), told);
-                return Ok(Up { outbox, inbox, dialog: Dialog::V1(Arc::new(v1)) });
+                return Ok(Up { outbox, inbox, dialog: Dialog::V1(Arc::new(v1)), transport });
             };
             if known.is_some_and(|(repository, _)| repository != reply.repository) {
                 tracing::warn!(server = %address, repository = %reply.repository, "another repository is there now");
@@ -211,7 +221,7 @@ impl Keeper {
                 seen.saw(&key, &reply.repository, received);
             }
             let v2 = V2::new(outbox.clone(), reply, key, user.clone());
-            return Ok(Up { outbox, inbox, dialog: Dialog::V2(Arc::new(v2)) });
+            return Ok(Up { outbox, inbox, dialog: Dialog::V2(Arc::new(v2)), transport });
         }
     }
 
@@ -285,12 +295,13 @@ impl Keeper {
     }
 
     /// Tells how it stands, unless the person has wished for something else meanwhile.
-    fn publish(&self, number: u64, dialog: Option<&Dialog>, ended: bool) {
+    fn publish(&self, number: u64, up: Option<&Up>, ended: bool) {
         let wish = self.session.wish();
         if wish.0 != number {
             return;
         }
         let machine = &self.machine;
+        let dialog = up.map(|up| &up.dialog);
         let connection = match (machine.state, dialog) {
             (SessionState::Connected, Some(dialog)) => Connection::Up(dialog.clone()),
             (SessionState::Refused, _) => match machine.error.clone() {
@@ -307,6 +318,7 @@ impl Keeper {
             status.retry_at = machine.retry_at;
             status.error.clone_from(&machine.error);
             status.notice.clone_from(&self.seen_notice);
+            status.transport = up.map(|up| up.transport);
             describe(status, dialog);
         });
         self.session.0.connection.send_replace(connection);

@@ -7,13 +7,18 @@
 
 mod attempt;
 mod backoff;
+mod credentials;
 mod dial;
+pub(crate) mod document;
 mod feed;
 mod follower;
 mod greet;
+mod join;
 mod keeper;
 mod machine;
 mod peer;
+mod race;
+mod route;
 mod seen;
 mod turns;
 mod url;
@@ -24,16 +29,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use imgrepo_proto::control::reply::{SessionState, SessionStatus};
+use imgrepo_proto::control::reply::{SessionState, SessionStatus, Transport};
+use imgrepo_proto::invitation::Trust;
 use imgrepo_proto::session::command::Program;
-use imgrepo_proto::{BlobHash, ErrorCode, PersonName, Refusal, Seq};
+use imgrepo_proto::{BlobHash, ErrorCode, PersonName, Refusal, Secret, Seq};
 use jiff::Timestamp;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use credentials::{Credentials, Joined};
 pub use follower::Follower;
+pub use join::join;
 pub use peer::{DownloadCall, DownloadStep, Peer, Turn, UploadCall, UploadStep};
+pub use route::Route;
 pub use url::ServerUrl;
 
 pub(crate) use backoff::{Backoff, random};
@@ -52,8 +61,10 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Where a server is.
 #[derive(Clone)]
 pub enum Address {
-    /// At this URL.
+    /// At this URL, as somebody typed it; nothing else is known of it.
     Url(ServerUrl),
+    /// Where it is by what is known of it: always by TLS.
+    Route(Route),
     /// In this process: each call opens a pipe to it, on which v2 is spoken at once.
     Local(Arc<dyn Fn() -> DuplexStream + Send + Sync>),
 }
@@ -68,6 +79,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Url(url) => url.fmt(f),
+            Address::Route(route) => route.url().fmt(f),
             Address::Local(_) => f.write_str("local"),
         }
     }
@@ -77,8 +89,32 @@ impl PartialEq for Address {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Address::Url(a), Address::Url(b)) => a == b,
+            (Address::Route(a), Address::Route(b)) => a == b,
             (Address::Local(a), Address::Local(b)) => Arc::ptr_eq(a, b),
             _ => false,
+        }
+    }
+}
+
+impl Address {
+    /// What AUTH says to the server that is there.
+    fn credential(&self) -> Option<&Secret> {
+        match self {
+            Address::Route(route) => route.credential.as_ref(),
+            Address::Url(_) | Address::Local(_) => None,
+        }
+    }
+
+    /// How what is said on the way is kept from others.
+    fn transport(&self) -> Transport {
+        match self {
+            Address::Local(_) => Transport::Local,
+            Address::Url(url) if url.is_tls() => Transport::Authorities,
+            Address::Url(_) => Transport::Plain,
+            Address::Route(route) => match route.trust {
+                Trust::Pin(_) => Transport::Pinned,
+                Trust::Authorities => Transport::Authorities,
+            },
         }
     }
 }
