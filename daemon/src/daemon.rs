@@ -76,7 +76,7 @@ impl Ground {
     pub fn take(paths: Paths) -> Result<Ground, Refusal> {
         let listening = Listening::open(&paths.endpoint, &program())?;
         make_directory(&paths.state)?;
-        let memory = Memory::open(paths.state.join("session.json"))?;
+        let memory = Memory::open(&paths.state)?;
         Ok(Ground { paths, listening, memory })
     }
 
@@ -100,8 +100,10 @@ impl Daemon {
         let opened = spawn_blocking(move || State::open(&database)).await;
         let state = opened.map_err(|error| internal("open the queue", &error))??;
         // Read before anything is started.
-        let url = match &config.mode {
-            Mode::Client { connect: Some(url) } => Some(ServerUrl::parse(url)?),
+        let address = match &config.mode {
+            Mode::Client { connect: Some(url) } => {
+                Some(memory.credentials().address(&ServerUrl::parse(url)?, &config.user))
+            }
             _ => None,
         };
         let serving = match &config.mode {
@@ -117,9 +119,9 @@ impl Daemon {
         let (session, session_task) = Session::start(settings);
         let transfers = Transfers::new(session.clone());
         let remembered = memory.remembered().url;
-        let leads_to = match (&serving, &url) {
+        let leads_to = match (&serving, &address) {
             (Some(_), _) => Some("local".to_owned()),
-            (None, Some(url)) => Some(url.to_string()),
+            (None, Some(address)) => Some(address.to_string()),
             (None, None) => remembered,
         };
         let queue_end = CancellationToken::new();
@@ -152,10 +154,10 @@ impl Daemon {
                 (ready, control::Mode::Server(serving.facts(told, &paths)))
             }
             _ => {
-                let ready = match url {
-                    Some(url) => {
-                        let ready = format!("session to {url} as {}", config.user);
-                        session.connect(Address::Url(url), config.user.clone());
+                let ready = match address {
+                    Some(address) => {
+                        let ready = format!("session to {address} as {}", config.user);
+                        session.connect(address, config.user.clone());
                         ready
                     }
                     None => "offline (imgctl connect URL)".to_owned(),

@@ -75,7 +75,7 @@ impl Plane {
             reserve_bytes: 0,
             user: PersonName::parse("ana").unwrap(),
             session: session.clone(),
-            mode: Mode::Client(Arc::new(Memory::open(home.path().join("session.json")).unwrap())),
+            mode: Mode::Client(Arc::new(Memory::open(home.path()).unwrap())),
             spool: Arc::new(Spool::open(home.path().join("spool")).unwrap()),
             stop: stop.clone(),
             transfers,

@@ -18,18 +18,37 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn connect(context: &Context, url: &str, user: Option<&str>) -> Answer {
     let memory = memory(context)?;
-    let server = ServerUrl::parse(url)?;
+    let url = ServerUrl::parse(url)?;
     let user = match user {
-        Some(text) => PersonName::parse(text).map_err(|error| {
-            let shown = imgrepo_proto::name::shown(text);
-            Refusal::new(ErrorCode::BadName, format!("cannot connect as `{shown}`: {error}"))
-        })?,
-        None => memory.remembered().user.unwrap_or_else(|| context.user.clone()),
+        Some(text) => person("connect", text)?,
+        None => {
+            let usual = memory.remembered().user.unwrap_or_else(|| context.user.clone());
+            memory.credentials().user_at(&url, &usual).unwrap_or(usual)
+        }
     };
-    let next =
-        Remembered { url: Some(server.to_string()), user: Some(user.clone()), offline: false };
+    let address = memory.credentials().address(&url, &user);
+    open(context, memory, address, user).await
+}
+
+/// The name that somebody wants to bear.
+pub(super) fn person(act: &str, text: &str) -> Result<PersonName, Refusal> {
+    PersonName::parse(text).map_err(|error| {
+        let shown = imgrepo_proto::name::shown(text);
+        Refusal::new(ErrorCode::BadName, format!("cannot {act} as `{shown}`: {error}"))
+    })
+}
+
+/// Remembers the server, opens the session to it, and waits for it as long as a person does.
+pub(super) async fn open(
+    context: &Context,
+    memory: &Arc<Memory>,
+    address: Address,
+    user: PersonName,
+) -> Answer {
+    let url = address.to_string();
+    let next = Remembered { url: Some(url.clone()), user: Some(user.clone()), offline: false };
     remember(memory, next).await?;
-    context.session.connect(Address::Url(server), user);
+    context.session.connect(address, user);
     // From here on the status is that of the new session.
     let mut state = context.session.status();
     let settled = tokio::time::timeout(CONNECT_LIMIT, async {
@@ -45,8 +64,8 @@ pub(super) async fn connect(context: &Context, url: &str, user: Option<&str>) ->
             context.queue.caught_up().await;
             Ok(Outcome::Status(Box::new(status::status(context).await)))
         }
-        SessionState::Refused => Err(now.error.unwrap_or_else(|| not_connected(url, None))),
-        _ => Err(not_connected(url, now.error)),
+        SessionState::Refused => Err(now.error.unwrap_or_else(|| not_connected(&url, None))),
+        _ => Err(not_connected(&url, now.error)),
     }
 }
 
@@ -57,7 +76,7 @@ pub(super) async fn disconnect(context: &Context) -> Answer {
     Ok(Outcome::Status(Box::new(status::status(context).await)))
 }
 
-fn memory(context: &Context) -> Result<&Arc<Memory>, Refusal> {
+pub(super) fn memory(context: &Context) -> Result<&Arc<Memory>, Refusal> {
     match &context.mode {
         Mode::Client(memory) => Ok(memory),
         Mode::Server(_) => Err(Refusal::new(
@@ -69,9 +88,16 @@ fn memory(context: &Context) -> Result<&Arc<Memory>, Refusal> {
 }
 
 async fn remember(memory: &Arc<Memory>, next: Remembered) -> Result<(), Refusal> {
+    write(memory, move |memory| memory.remember(|now| *now = next)).await
+}
+
+/// Writes to what is remembered, off the async threads.
+pub(super) async fn write(
+    memory: &Arc<Memory>,
+    write: impl FnOnce(&Memory) -> Result<(), Refusal> + Send + 'static,
+) -> Result<(), Refusal> {
     let memory = memory.clone();
-    let written = tokio::task::spawn_blocking(move || memory.remember(|now| *now = next));
-    written.await.unwrap_or_else(|error| {
+    tokio::task::spawn_blocking(move || write(&memory)).await.unwrap_or_else(|error| {
         Err(Refusal::new(ErrorCode::Internal, format!("cannot write the state file: {error}")))
     })
 }

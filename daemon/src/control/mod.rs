@@ -12,6 +12,7 @@ mod enqueue;
 mod events;
 mod examine;
 mod images;
+mod join;
 mod listening;
 mod people;
 mod queue;

@@ -169,7 +169,7 @@ fn settings(flags: &Flags) -> Result<Settings, Refusal> {
     }
     let var = |name: &str| std::env::var_os(name);
     let paths = Paths::from_env(var)?;
-    let remembered = Memory::open(paths.state.join("session.json"))?.remembered();
+    let remembered = Memory::open(&paths.state)?.remembered();
     // The server's part of the configuration; nothing listens, so where it would does not matter.
     let flags = Flags {
         serve: true,

@@ -67,7 +67,9 @@ async fn clock(context: &Context, session: &SessionStatus) -> clock::Clock {
     };
     if session.state == SessionState::Connected && session.dialect.as_deref() == Some("v2") {
         match (&context.mode, session.url.as_deref().map(ServerUrl::parse)) {
-            (Mode::Client(_), Some(Ok(url))) => clock.server = date::of(&url).await,
+            (Mode::Client(_), Some(Ok(url))) if !url.is_tls() => {
+                clock.server = date::of(&url).await
+            }
             (Mode::Server(_), _) => clock.before.extend(newest_event(context, session).await),
             _ => {}
         }
