@@ -5,6 +5,7 @@
 
 mod hostile;
 mod keeping;
+mod known;
 mod old_server;
 mod scripted;
 mod silence;

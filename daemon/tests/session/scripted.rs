@@ -3,19 +3,25 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use imgrepo_proto::invitation::{HostPort, Trust};
 use imgrepo_proto::limits::SessionLimits;
 use imgrepo_proto::session::command::{Auth, Command, Program, Request};
 use imgrepo_proto::session::reply::{AuthReply, encode_success};
 use imgrepo_proto::session::{DataHeader, SUBPROTOCOL, v1};
 use imgrepo_proto::{RepositoryId, Seq};
-use imgrepod::link::{self, EndKind, Inbox, Incoming, LinkSettings, Outbox, Watched};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use imgrepod::link::{self, Activity, EndKind, Inbox, Incoming, LinkSettings, Outbox, Watched};
+use imgrepod::tls::Identity;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Upgrade, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-pub(crate) struct Server(TcpListener);
+pub(crate) struct Server {
+    listener: TcpListener,
+    /// Its key, where it speaks TLS.
+    identity: Option<Identity>,
+}
 
 /// One connection of the client's.
 pub(crate) struct Conn {
@@ -28,11 +34,45 @@ pub(crate) struct Conn {
 
 impl Server {
     pub(crate) async fn start() -> Server {
-        Server(TcpListener::bind("127.0.0.1:0").await.unwrap())
+        Server { listener: TcpListener::bind("127.0.0.1:0").await.unwrap(), identity: None }
+    }
+
+    /// One that speaks TLS, with a key of its own.
+    pub(crate) async fn start_tls() -> Server {
+        let mut server = Server::start().await;
+        server.renew();
+        server
+    }
+
+    /// Another key from now on.
+    pub(crate) fn renew(&mut self) {
+        let folder = tempfile::tempdir().unwrap();
+        self.identity = Some(Identity::own(folder.path(), None).unwrap());
+    }
+
+    /// Its place as a link names it.
+    pub(crate) fn place(&self) -> HostPort {
+        self.address().to_string().parse().unwrap()
+    }
+
+    /// By what it is known.
+    pub(crate) fn trust(&self) -> Trust {
+        self.identity.as_ref().unwrap().trust()
+    }
+
+    /// Somebody comes, finds that it is another server than the one that is meant, and goes: true
+    /// where not a byte of a session came.
+    pub(crate) async fn is_shunned(&self) -> bool {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        match self.identity.as_ref().unwrap().accept(stream).await {
+            // It may be told only after it has ended its own part of the handshake.
+            Ok(mut stream) => !matches!(stream.read(&mut [0; 1]).await, Ok(1..)),
+            Err(_) => true,
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.0.local_addr().unwrap()
+        self.listener.local_addr().unwrap()
     }
 
     pub(crate) async fn accept_v2(&self) -> Conn {
@@ -48,31 +88,23 @@ impl Server {
         self.accept(false).await.expect("the client comes back")
     }
 
+    /// An old server's part of the upgrade.
+    pub(crate) async fn accept_old(&self) -> Conn {
+        self.accept(false).await.expect("the client comes")
+    }
+
     async fn accept(&self, v2: bool) -> Option<Conn> {
-        let (stream, _) = self.0.accept().await.unwrap();
+        let (stream, _) = self.listener.accept().await.unwrap();
         let (stream, activity) = Watched::new(stream);
-        let large = LinkSettings { max_message_bytes: 1 << 26, ..LinkSettings::default() };
-        #[allow(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
-        let choose = |upgrade: &Upgrade, mut response: Response| {
-            let wants = upgrade.headers().get("sec-websocket-protocol");
-            if v2 {
-                assert_eq!(wants.unwrap(), SUBPROTOCOL);
-                let chosen = HeaderValue::from_static(SUBPROTOCOL);
-                response.headers_mut().insert("sec-websocket-protocol", chosen);
-            }
-            Ok(response)
-        };
-        let websocket = Some(large.websocket());
-        let socket = accept_hdr_async_with_config(stream, choose, websocket).await.ok()?;
-        let (outbox, inbox) = link::open(socket, activity, large);
-        let limits = SessionLimits::default();
-        let (repository, version) = ("repository".to_owned(), "1".to_owned());
-        Some(Conn { outbox, inbox, limits, repository, version })
+        match &self.identity {
+            Some(identity) => upgraded(identity.accept(stream).await.ok()?, activity, v2).await,
+            None => upgraded(stream, activity, v2).await,
+        }
     }
 
     /// Answers one upgrade with this.
     pub(crate) async fn refuse(&self, answer: &str) {
-        let (mut stream, _) = self.0.accept().await.unwrap();
+        let (mut stream, _) = self.listener.accept().await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
@@ -80,6 +112,29 @@ impl Server {
         stream.write_all(answer.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
     }
+}
+
+async fn upgraded<S>(stream: S, activity: Activity, v2: bool) -> Option<Conn>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let large = LinkSettings { max_message_bytes: 1 << 26, ..LinkSettings::default() };
+    #[allow(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
+    let choose = |upgrade: &Upgrade, mut response: Response| {
+        let wants = upgrade.headers().get("sec-websocket-protocol");
+        if v2 {
+            assert_eq!(wants.unwrap(), SUBPROTOCOL);
+            let chosen = HeaderValue::from_static(SUBPROTOCOL);
+            response.headers_mut().insert("sec-websocket-protocol", chosen);
+        }
+        Ok(response)
+    };
+    let websocket = Some(large.websocket());
+    let socket = accept_hdr_async_with_config(stream, choose, websocket).await.ok()?;
+    let (outbox, inbox) = link::open(socket, activity, large);
+    let limits = SessionLimits::default();
+    let (repository, version) = ("repository".to_owned(), "1".to_owned());
+    Some(Conn { outbox, inbox, limits, repository, version })
 }
 
 impl Conn {
@@ -95,7 +150,7 @@ impl Conn {
             server: Program { name: "scripted".to_owned(), version: self.version.clone() },
             repository: RepositoryId(self.repository.clone()),
             limits: self.limits,
-            role: "guest".to_owned(),
+            role: if auth.credential.is_some() { "member" } else { "guest" }.to_owned(),
             can: vec![],
             seq,
         };
