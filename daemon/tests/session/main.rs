@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails so.
 
+mod authorities;
 mod hostile;
 mod keeping;
 mod known;

@@ -47,7 +47,12 @@ impl Server {
     /// Another key from now on.
     pub(crate) fn renew(&mut self) {
         let folder = tempfile::tempdir().unwrap();
-        self.identity = Some(Identity::own(folder.path(), None).unwrap());
+        self.be(Identity::own(folder.path(), None).unwrap());
+    }
+
+    /// This key and certificate from now on.
+    pub(crate) fn be(&mut self, identity: Identity) {
+        self.identity = Some(identity);
     }
 
     /// Its place as a link names it.
