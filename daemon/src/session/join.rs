@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use imgrepo_proto::invitation::Link;
-use imgrepo_proto::name::shown;
 use imgrepo_proto::session::command::{Command, Join, Program, Request};
 use imgrepo_proto::session::people::JoinReply;
 use imgrepo_proto::session::reply::ServerMessage;
@@ -76,11 +75,7 @@ async fn reply(inbox: &mut Inbox) -> Result<JoinReply, Refusal> {
                 return serde_json::from_str(data.get())
                     .map_err(|_| unknown("the server's reply cannot be read"));
             }
-            Ok(ServerMessage::Error { refusal, .. }) => {
-                let Refusal { code, message, hint } = refusal;
-                let message = format!("cannot take up the invitation: {}", shown(&message));
-                return Err(Refusal { code, message, hint });
-            }
+            Ok(ServerMessage::Error { refusal, .. }) => return Err(refusal),
             Ok(_) | Err(_) => tracing::warn!("ignored a message before the reply to JOIN"),
         }
     }

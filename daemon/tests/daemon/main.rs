@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used)] // A test fails so.
 
 mod found;
+mod join;
 mod queue;
+#[allow(dead_code, reason = "it is the session's tests' too")]
+#[path = "../session/scripted.rs"]
+mod scripted;
 
 use std::path::{Path, PathBuf};
 

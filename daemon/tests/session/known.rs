@@ -257,13 +257,13 @@ async fn an_invitation_is_told_to_the_server_that_it_names_alone() {
     let refuse = async {
         let mut conn = server.accept_v2().await;
         let request = conn.request().await;
-        let refusal = Refusal::new(ErrorCode::Denied, "it has expired");
+        let refusal = Refusal::new(ErrorCode::Denied, "this invitation has expired");
         conn.say(ServerMessage::Error { id: Some(request.id), refusal }.encode());
         conn.end().await;
     };
     let (joined, ()) = tokio::join!(join(&right), refuse);
     let refusal = joined.unwrap_err();
-    assert_eq!(refusal.message, "cannot take up the invitation: it has expired");
+    assert_eq!(refusal.message, "this invitation has expired");
 
     let cut = async {
         let mut conn = server.accept_v2().await;
