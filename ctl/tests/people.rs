@@ -1,5 +1,4 @@
-//! What is said of people, invitations and devices, to the letter, and that what lets in is handed
-//! over by the commands that are for that, and by nothing else.
+//! What is said of people, invitations and devices, to the letter.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // A test fails so.
@@ -9,205 +8,12 @@ mod stub;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use imgrepo_proto::control::people::{PeopleOutcome, PeopleRequest};
+use imgrepo_proto::control::people::PeopleRequest;
 use imgrepo_proto::control::reply::{LimitStatus, ServerStatus, SessionState, Status, Transport};
 use imgrepo_proto::control::{Outcome, Request};
-use imgrepo_proto::session::command::Invite;
-use imgrepo_proto::session::people::{
-    AccountRole, AuditEntry, AuditReply, Device, DeviceId, DeviceKind, DeviceReply, DevicesReply,
-    Invitation, InvitationId, InvitationReply, InvitationsReply, InviteReply, PeopleReply, Person,
-    PersonKind, PersonReply,
-};
-use imgrepo_proto::{ErrorCode, Refusal, Secret};
-use jiff::Timestamp;
-use stub::{Say, Stub, done, refused, status, transcript, transcripts};
-
-/// A name that would act on a terminal and turn the text around.
-const EVIL: &str = "e\x1b[31mv\u{202e}li";
-
-/// Found nowhere but where it is asked for.
-const CANARY: &str = "c4n4ry-0f-an-invitation";
-const PIN: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-
-fn link() -> String {
-    format!("imgrepo://photos.example:8765,10.0.0.7:8765/#{CANARY},{PIN}")
-}
-
-fn at(minute: u32) -> Timestamp {
-    format!("2026-11-23T06:{minute:02}:01Z").parse().unwrap()
-}
-
-fn invitation(id: u64) -> Invitation {
-    Invitation {
-        id: InvitationId(id),
-        role: Some(AccountRole::Member),
-        person: None,
-        guest: None,
-        uses: 1,
-        by: "ana".into(),
-        since: at(20),
-        expires: "2100-01-01T00:00:00Z".parse().unwrap(),
-        revoked: None,
-    }
-}
-
-fn person(name: &str, kind: PersonKind, role: Option<AccountRole>) -> Person {
-    let (images, bytes) = (12, 1_234_567);
-    Person {
-        name: name.into(),
-        kind,
-        role,
-        disabled: false,
-        since: at(20),
-        images,
-        bytes,
-        devices: 2,
-    }
-}
-
-fn device(id: u64, label: &str) -> Device {
-    Device {
-        id: DeviceId(id),
-        person: "ana".into(),
-        label: label.into(),
-        kind: DeviceKind::Program,
-        since: at(20),
-        seen: Some(at(30)),
-        revoked: None,
-        this: false,
-    }
-}
-
-fn told(outcome: PeopleOutcome) -> Vec<Say> {
-    done(Outcome::People(Box::new(outcome)))
-}
-
-fn invited(invite: &Invite) -> Vec<Say> {
-    let secret = |text: String| Secret::parse(&text).unwrap();
-    let invitation = Invitation {
-        role: invite.role,
-        person: invite.person.clone(),
-        guest: invite.guest.clone(),
-        uses: invite.uses.unwrap_or(1),
-        ..invitation(3)
-    };
-    let notice = invite.uses.map(|_| format!("it listens on the loopback alone {EVIL}"));
-    told(PeopleOutcome::Invited(InviteReply {
-        invitation,
-        link: secret(link()),
-        page: secret(format!("https://photos.example:8765/#{CANARY}")),
-        notice,
-    }))
-}
-
-/// Answers like the daemon of an admin.
-fn admin(request: &Request, _: &[u8]) -> Vec<Say> {
-    let joined = || {
-        let mut status = Box::new(status(SessionState::Connected));
-        status.session.role = Some("member".into());
-        status.session.transport = Some(Transport::Pinned);
-        done(Outcome::Status(status))
-    };
-    let request = match request {
-        Request::Status => return joined(),
-        Request::People(request) => request,
-        other => panic!("not asked here: {other:?}"),
-    };
-    let nobody = |name: &str| {
-        refused(Refusal::new(ErrorCode::NotFound, format!("nobody here is called `{name}`")))
-    };
-    match request {
-        PeopleRequest::Join { link: given, user, device } => {
-            assert_eq!(given.expose(), link());
-            match (user.as_deref(), device.as_deref()) {
-                (Some("ana"), None) => refused(
-                    Refusal::new(ErrorCode::Conflict, "the name `ana` is taken")
-                        .hint("take another: --user NAME"),
-                ),
-                (Some("late"), None) => {
-                    done(Outcome::Status(Box::new(status(SessionState::Waiting))))
-                }
-                _ => joined(),
-            }
-        }
-        PeopleRequest::Invite(invite) => invited(invite),
-        PeopleRequest::Invitations => {
-            let device = Some("ana".to_owned());
-            let past = "2001-01-01T00:00:00Z".parse().unwrap();
-            told(PeopleOutcome::Invitations(InvitationsReply {
-                invitations: vec![
-                    Invitation { guest: Some(EVIL.into()), ..invitation(9) },
-                    Invitation { role: None, person: device, expires: past, ..invitation(8) },
-                    Invitation { uses: 0, by: EVIL.into(), ..invitation(7) },
-                    Invitation { revoked: Some(at(30)), uses: 30, ..invitation(6) },
-                ],
-            }))
-        }
-        PeopleRequest::Uninvite(which) if which.invitation.0 == 3 => {
-            let invitation = Invitation { revoked: Some(at(30)), ..invitation(3) };
-            told(PeopleOutcome::Invitation(InvitationReply { invitation }))
-        }
-        PeopleRequest::Uninvite(_) => {
-            refused(Refusal::new(ErrorCode::NotFound, "there is no such invitation"))
-        }
-        PeopleRequest::Ls(page) => told(PeopleOutcome::People(match page.cursor.as_deref() {
-            None => PeopleReply {
-                people: vec![
-                    person("root", PersonKind::Owner, Some(AccountRole::Admin)),
-                    person("ana", PersonKind::Account, Some(AccountRole::Member)),
-                ],
-                next: Some("c2".into()),
-            },
-            Some(_) => PeopleReply {
-                people: vec![
-                    Person { disabled: true, ..person(EVIL, PersonKind::Guest, None) },
-                    person("old", PersonKind::Imported, None),
-                ],
-                next: None,
-            },
-        })),
-        PeopleRequest::Role(role) if role.person == "bruno" => nobody("bruno"),
-        PeopleRequest::Role(role) => {
-            let person = person(&role.person, PersonKind::Account, Some(role.role));
-            told(PeopleOutcome::Person(PersonReply { person }))
-        }
-        PeopleRequest::Disable(disable) => {
-            let ana = person(&disable.person, PersonKind::Account, Some(AccountRole::Member));
-            let person = Person { disabled: disable.disabled, ..ana };
-            told(PeopleOutcome::Person(PersonReply { person }))
-        }
-        PeopleRequest::Devices(devices) if devices.person.as_deref() == Some("bruno") => {
-            told(PeopleOutcome::Devices(DevicesReply::default()))
-        }
-        PeopleRequest::Devices(_) => {
-            let browser = Device { kind: DeviceKind::Browser, seen: None, ..device(8, EVIL) };
-            let revoked = Device { revoked: Some(at(40)), ..device(6, "old laptop") };
-            let this = Device { this: true, ..device(7, "laptop") };
-            told(PeopleOutcome::Devices(DevicesReply { devices: vec![browser, this, revoked] }))
-        }
-        PeopleRequest::Revoke(revoke) => {
-            let this = revoke.device.0 == 7;
-            let device =
-                Device { revoked: Some(at(40)), this, ..device(revoke.device.0, "laptop") };
-            told(PeopleOutcome::Device(DeviceReply { device }))
-        }
-        PeopleRequest::Audit(audit) => {
-            // Four in all, in pages of at most two.
-            let last = audit.before.unwrap_or(5) - 1;
-            let first = last.saturating_sub(u64::from(audit.page_size().min(2)) - 1).max(1);
-            let entry = |id: u64| AuditEntry {
-                id,
-                at: at(20 + id as u32),
-                by: "ana".into(),
-                from: if id == 1 { "local" } else { "10.0.0.7" }.into(),
-                act: "revoke".into(),
-                object: format!("device {id} ({EVIL}) of ana"),
-            };
-            let entries = (first..=last).rev().map(entry).collect();
-            told(PeopleOutcome::Audit(AuditReply { entries, next: (first > 1).then_some(first) }))
-        }
-    }
-}
+use imgrepo_proto::{ErrorCode, Refusal};
+use stub::admin::{CANARY, EVIL, PIN, admin, link};
+use stub::{Stub, done, refused, status, transcript, transcripts};
 
 #[test]
 fn invitations() {
@@ -276,6 +82,15 @@ fn joining() {
     said += &line(&["join", "https://photos.example/"]);
     said += &line(&["connect", &link]);
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn what_is_no_invitation_is_refused_before_a_daemon_is_looked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let say = |args: &[&str]| transcript(stub::imgctl(home.path(), args), args, home.path());
+    assert!(say(&["join", "imgrepo://h/#cut"]).ends_with("exit 2\n\n"));
+    assert!(say(&["join", &link()]).ends_with("hint: start it: imgrepod\nexit 3\n\n"));
+    assert!(say(&["join"]).ends_with("hint: start it: imgrepod\nexit 3\n\n"));
 }
 
 #[test]
@@ -380,65 +195,4 @@ fn how_a_session_goes_and_what_a_server_takes() {
         &stub,
         &[&["status"], &["status", "--long"], &["status", "--long", "--json"]]
     ));
-}
-
-/// Every word that may be said of people, and some that may not.
-fn every_line(link: &str) -> Vec<Vec<&str>> {
-    let lines: [&[&str]; 25] = [
-        &["status"],
-        &["status", "--long"],
-        &["connect", link],
-        &["join", link],
-        &["join", link, link],
-        &["join", "--user", "ana", "--device", "laptop", link],
-        &["join", "--link", link],
-        &["people", "ls"],
-        &["people", "role", "ana", "admin"],
-        &["people", "role", "ana", link],
-        &["people", "disable", "ana"],
-        &["people", "enable", "ana"],
-        &["people", link],
-        &["devices", "ls"],
-        &["devices", "ls", "--user", "ana"],
-        &["devices", "revoke", "7"],
-        &["devices", "revoke", link],
-        &["invite", "ls"],
-        &["invite", "revoke", "3"],
-        &["invite", link],
-        &["audit"],
-        &["audit", "--limit", link],
-        &["--timeout", link, "join"],
-        &["list"],
-        &[link],
-    ];
-    lines.into_iter().map(<[&str]>::to_vec).collect()
-}
-
-#[test]
-fn what_lets_in_is_said_by_nothing_that_was_not_asked_for_it() {
-    // Whatever is asked, it answers with what lets in.
-    let confused = Stub::new(|_, _| invited(&Invite::default()));
-    let right = Stub::new(|request, bytes| match request {
-        Request::List(_) => refused(Refusal::new(ErrorCode::NotConnected, "there is no session")),
-        _ => admin(request, bytes),
-    });
-    let nobody = tempfile::tempdir().unwrap();
-    let link = link();
-    for line in every_line(&link) {
-        for more in [&[][..], &["--json"], &["-v"], &["--json", "-q"]] {
-            // Before the words: clap may end at a wrong one.
-            let args = [more, &line].concat();
-            let there_is_no_daemon =
-                transcript(stub::imgctl(nobody.path(), &args), &args, nobody.path());
-            for said in [confused.transcript(&args), right.transcript(&args), there_is_no_daemon] {
-                let (asked, said) = said.split_once('\n').unwrap();
-                assert!(!said.contains(CANARY), "{asked}\n{said}");
-                assert!(!said.contains("panicked"), "{asked}\n{said}");
-            }
-        }
-    }
-    // The stub has it: it is told where it is asked for.
-    for args in [&["invite"][..], &["devices", "add"], &["login-link"]] {
-        assert!(right.transcript(args).contains(CANARY));
-    }
 }

@@ -5,10 +5,6 @@
 
 mod stub;
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::process::{Child, Command};
-
 use imgrepo_proto::control::people::{PeopleOutcome, PeopleRequest};
 use imgrepo_proto::control::queue::{
     Direction, QueueRequest, QueuedUpload, TransferStatus, UploadId, UploadState,
@@ -16,54 +12,14 @@ use imgrepo_proto::control::queue::{
 use imgrepo_proto::control::reply::{Phase, Progress, SessionState};
 use imgrepo_proto::control::watch::{FolderState, FolderStatus};
 use imgrepo_proto::control::{Outcome, Reply, Request};
+use imgrepo_proto::session::command::Invite;
 use imgrepo_proto::session::people::{
     AccountRole, AuditEntry, AuditReply, Invitation, InvitationId, InviteReply,
 };
 use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{ErrorCode, ImageRecord, Refusal, Secret};
-use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use stub::screen::on_terminal;
 use stub::{Say, Stub, done, folder, image, old_image, queued, refused, status};
-
-/// Runs a command on a terminal of 100 columns on which `typed` is typed; gives what stands there
-/// at its end, and the exit code.
-fn on_terminal(command: Command, typed: &str) -> (String, i32) {
-    // What is typed is not shown: it would stand wherever it came just then.
-    let (mut child, mut terminal) = begin(command, false);
-    terminal.write_all(typed.as_bytes()).unwrap();
-    let said = rest(&mut terminal);
-    (said, child.wait().unwrap().code().unwrap())
-}
-
-/// Begins a command on a terminal that shows what is typed, or does not.
-fn begin(mut command: Command, echo: bool) -> (Child, File) {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let size = rustix::termios::Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(&terminal, size).unwrap();
-    let mut modes = rustix::termios::tcgetattr(&terminal).unwrap();
-    modes.local_modes.set(LocalModes::ECHO, echo);
-    rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &modes).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let end = || File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
-    let child = command.spawn().unwrap();
-    // Its own ends of the terminal go with the command, so that the terminal ends with the child.
-    (child, File::from(terminal))
-}
-
-/// What stands on a terminal until its end.
-fn rest(terminal: &mut File) -> String {
-    let mut said = Vec::new();
-    let mut piece = [0; 4096];
-    // At the end of the other side a terminal gives EIO.
-    while let Ok(count @ 1..) = terminal.read(&mut piece) {
-        said.extend_from_slice(&piece[..count]);
-    }
-    String::from_utf8(said).unwrap().replace("\r\n", "\n")
-}
 
 fn show(stub: &Stub, lines: &[&[&str]]) -> String {
     let show = |args: &&[&str]| {
@@ -301,7 +257,12 @@ fn an_invitation_is_a_link_a_code_and_what_to_know_of_it() {
             revoked: None,
         };
         let secret = |text: &str| Secret::parse(text).unwrap();
-        let (link, page) = (secret(LINK), secret("https://photos.lan:8765/#s3cr3t"));
+        let mut page = "https://photos.lan:8765/join#s3cr3t".to_owned();
+        if let Request::People(PeopleRequest::Invite(Invite { uses: Some(2), .. })) = request {
+            // Its code is wider than the terminal.
+            page += &"x".repeat(1000);
+        }
+        let (link, page) = (secret(LINK), secret(&page));
         let notice = Some("it listens on the loopback alone".to_owned());
         let reply = InviteReply { invitation, link, page, notice };
         done(Outcome::People(Box::new(PeopleOutcome::Invited(reply))))
@@ -310,56 +271,8 @@ fn an_invitation_is_a_link_a_code_and_what_to_know_of_it() {
         &stub,
         &[&["invite"], &["invite", "--no-qr"], &["--color", "never", "login-link"]]
     ));
-}
-
-#[test]
-fn an_invitation_is_not_shown_while_it_is_pasted() {
-    let stub = Stub::new(|request, _| match request {
-        Request::People(PeopleRequest::Join { link, .. }) if link.expose() == LINK => {
-            done(Outcome::Status(Box::new(status(SessionState::Connected))))
-        }
-        other => panic!("not asked here: {other:?}"),
-    });
-    let (mut child, mut terminal) = begin(stub.imgctl(&["--color", "never", "join"]), true);
-    let mut said = asked(&mut terminal);
-    terminal.write_all(format!("{LINK}\n").as_bytes()).unwrap();
-    said += &rest(&mut terminal);
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
-    assert_eq!(
-        said,
-        "Paste the invitation (it is not shown): \n\
-         you are ana (guest) at ws://photos.lan:8765/\n\
-         next: imgctl watch add DIR\n"
-    );
-}
-
-#[test]
-fn a_terminal_shows_what_is_typed_again_however_a_question_ends() {
-    let stub = Stub::new(|request, _| panic!("not asked here: {request:?}"));
-    for signal in [Signal::INT, Signal::TERM] {
-        let (mut child, mut terminal) = begin(stub.imgctl(&["join"]), true);
-        // As the shell that goes on there: else it would be gone with the child.
-        let name = ptsname(&terminal, Vec::new()).unwrap();
-        let _shell = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        let shows =
-            |terminal: &File| tcgetattr(terminal).unwrap().local_modes.contains(LocalModes::ECHO);
-        asked(&mut terminal);
-        assert!(!shows(&terminal));
-        kill_process(Pid::from_child(&child), signal).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(130));
-        assert!(shows(&terminal));
-    }
-}
-
-/// What stands on a terminal until the question for an invitation.
-fn asked(terminal: &mut File) -> String {
-    let mut said = Vec::new();
-    let mut byte = [0];
-    while !said.ends_with(b"(it is not shown): ") {
-        terminal.read_exact(&mut byte).unwrap();
-        said.push(byte[0]);
-    }
-    String::from_utf8(said).unwrap().replace("\r\n", "\n")
+    let too_wide = show(&stub, &[&["invite", "--uses", "2"]]);
+    assert!(too_wide.contains("in a browser: ") && !too_wide.contains('█'), "{too_wide}");
 }
 
 #[test]

@@ -21,16 +21,13 @@ const ACT: &str = "join";
 /// Joins, and says who one is now.
 pub(crate) fn run(context: &Context, args: cli::Join) -> Result<(), Failure> {
     let wrap = |refusal| Failure::new(ACT, refusal);
+    let given = args.link.map(|text| read(&text)).transpose().map_err(wrap)?;
     // Before a person is asked for something that leads nowhere.
-    drop(context.open().map_err(wrap)?);
-    let text = match args.link {
-        Some(text) => text,
-        None => asked(context).map_err(wrap)?,
+    ensure_daemon(context)?;
+    let link = match given {
+        Some(link) => link,
+        None => asked(context).and_then(|text| read(&text)).map_err(wrap)?,
     };
-    // What cannot be read is known here, and not quoted.
-    text.parse::<Link>().map_err(|bad| wrap(bad.into()))?;
-    let link = Secret::parse(text.trim());
-    let link = link.map_err(|bad| wrap(Refusal::new(ErrorCode::BadRequest, bad.to_string())))?;
     let request = PeopleRequest::Join { link, user: args.user, device: args.device };
     let status = status::of(ACT, context.ask(ACT, &Request::People(request))?)?;
     if let Some(refusal) = status::not_connected(&status.session) {
@@ -52,6 +49,17 @@ pub(crate) fn run(context: &Context, args: cli::Join) -> Result<(), Failure> {
     }
     context.out.note("next: imgctl watch add DIR");
     Ok(())
+}
+
+/// Whether there is a daemon to join by.
+fn ensure_daemon(context: &Context) -> Result<(), Failure> {
+    context.open().map(drop).map_err(|refusal| Failure::new(ACT, refusal))
+}
+
+/// The link in a text. What cannot be read is known here already, and not quoted.
+fn read(text: &str) -> Result<Secret, Refusal> {
+    text.parse::<Link>()?;
+    Secret::parse(text.trim()).map_err(|bad| Refusal::new(ErrorCode::BadRequest, bad.to_string()))
 }
 
 /// Asks a person at the terminal, without showing the answer; else reads a line of standard input.

@@ -3,6 +3,10 @@
 
 #![allow(dead_code)] // Each test file uses what it needs of it.
 
+pub(crate) mod admin;
+#[cfg(target_os = "linux")]
+pub(crate) mod screen;
+
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
