@@ -306,10 +306,10 @@ async fn what_cannot_be_is_refused() {
 
     let mut client = Home::start(&[]).await;
     let connect = |url: &str| Request::Connect { url: url.to_owned(), user: None };
-    let refused = client.call(connect("wss://h/")).await.unwrap_err();
-    assert_eq!(refused.code, ErrorCode::Unsupported);
-    let refused = client.call(connect("http://h/")).await.unwrap_err();
-    assert_eq!(refused.code, ErrorCode::BadRequest);
+    for url in ["http://h/", "imgrepo://h/#s,ca"] {
+        let refused = client.call(connect(url)).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::BadRequest);
+    }
     client.stop().await;
     home.stop().await;
 }
