@@ -12,13 +12,11 @@ use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use crate::link::{Inbox, Incoming};
 
 use super::dial::{self, Dialed};
+use super::up::NORMAL;
 use super::{Address, Dialect, GOODBYE, Route};
 
 /// The number of the one request.
 const JOIN_ID: u32 = 1;
-
-/// The close code of RFC 6455 for an end in order.
-const NORMAL: u16 = 1000;
 
 /// How long the connection, and then the reply, may take: as long as a person waits.
 const TIME_OUT: Duration = Duration::from_secs(10);

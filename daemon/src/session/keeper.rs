@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgrepo_proto::control::reply::{SessionState, SessionStatus, Transport};
+use imgrepo_proto::control::reply::{SessionState, SessionStatus};
 use imgrepo_proto::invitation::HostPort;
 use imgrepo_proto::{ErrorCode, PersonName, Seq};
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::link::{End, Inbox, Incoming, Outbox};
+use crate::link::{End, Incoming};
 
 use super::attempt::{Failed, Reached, reach};
 use super::feed::Whose;
@@ -22,15 +22,13 @@ use super::greet::lost;
 use super::machine::{Action, Input, Machine};
 use super::peer::{Dialog, v1::V1, v2::V2};
 use super::seen::Seen;
+use super::up::Up;
 use super::wake::Sleeps;
-use super::{Address, Connection, Dialect, GOODBYE, Session, Settings, Wish, random};
+use super::{Address, Connection, Dialect, Session, Settings, Wish, random};
 
 /// How long after an event the last one seen is written down: after a crash at most the events of so
 /// long are read again.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-
-/// The close code of RFC 6455 for an end in order.
-const NORMAL: u16 = 1000;
 
 /// Told in the status of every session to an old server.
 const OLD_SERVER: &str = "this is an old server: ids are places in its list, only uploads are told live, and after a cut an image may be stored twice";
@@ -86,14 +84,6 @@ struct Keeper {
     histories: HashSet<String>,
     /// Which of a server's addresses worked last.
     worked: Option<HostPort>,
-}
-
-/// A session that is up.
-struct Up {
-    outbox: Outbox,
-    inbox: Inbox,
-    dialog: Dialog,
-    transport: Transport,
 }
 
 impl Keeper {
@@ -156,7 +146,7 @@ impl Keeper {
                         end = self.serve(address, &mut served) => Some(end),
                     };
                     let Some(end) = end else {
-                        goodbye(served, &self.session).await;
+                        served.goodbye(&self.session).await;
                         self.note_seen(address);
                         return;
                     };
@@ -350,63 +340,5 @@ fn describe(status: &mut SessionStatus, dialog: Option<&Dialog>) {
             status.notice = Some(OLD_SERVER.to_owned());
         }
         None => {}
-    }
-}
-
-/// DISCONNECT, BYE, and the end, within its time.
-async fn goodbye(mut up: Up, session: &Session) {
-    let bye = match &up.dialog {
-        Dialog::V2(v2) => {
-            v2.disconnect();
-            true
-        }
-        Dialog::V1(v1) => v1.disconnect(),
-    };
-    if !bye {
-        up.outbox.close(NORMAL, "");
-    }
-    let farewell = async {
-        loop {
-            match up.inbox.next().await {
-                Ok(Incoming::Text(text)) => {
-                    // The server closes after its BYE; where it does not, we do.
-                    if up.dialog.text(&text, session).await {
-                        up.outbox.close(NORMAL, "");
-                    }
-                }
-                Ok(Incoming::Data(_)) => {}
-                Err(end) => return end,
-            }
-        }
-    };
-    let end = tokio::time::timeout(GOODBYE, farewell).await.unwrap_or_else(|_| End {
-        kind: crate::link::EndKind::Dropped,
-        message: "the server did not say BYE".to_owned(),
-    });
-    up.dialog.end(&end);
-    up.inbox.finish().await;
-}
-
-impl Dialog {
-    /// True when it was the BYE.
-    async fn text(&self, text: &str, session: &Session) -> bool {
-        match self {
-            Dialog::V2(v2) => v2.text(text, session.feed()),
-            Dialog::V1(v1) => v1.text(text, session.feed()).await,
-        }
-    }
-
-    fn data(&self, bytes: bytes::Bytes) {
-        match self {
-            Dialog::V2(v2) => v2.data(bytes),
-            Dialog::V1(v1) => v1.data(bytes),
-        }
-    }
-
-    fn end(&self, end: &End) {
-        match self {
-            Dialog::V2(v2) => v2.end(),
-            Dialog::V1(v1) => v1.end(end),
-        }
     }
 }

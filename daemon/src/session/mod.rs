@@ -21,6 +21,7 @@ mod race;
 mod route;
 mod seen;
 mod turns;
+mod up;
 mod url;
 mod wake;
 
