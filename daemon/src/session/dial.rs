@@ -23,12 +23,12 @@ use tokio_tungstenite::tungstenite::{Error, http};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::link::{self, Activity, Inbox, LinkSettings, Outbox, Watched};
-use crate::tls::{self, ConnectError};
+use crate::tls::{self, ClientStream, ConnectError};
 
 use super::machine::Failure;
 use super::race::race;
 use super::url::ServerUrl;
-use super::{Address, Dialect};
+use super::{Address, Dialect, Route};
 
 /// What an old server's one message may have beyond the content itself: a long list.
 const V1_HEADROOM_BYTES: usize = 1024 * 1024;
@@ -145,6 +145,20 @@ async fn secured(
     dialect: Dialect,
     time_out: Duration,
 ) -> Result<Dialed, Fault> {
+    let encrypted = encrypted(places, trust, time_out).await;
+    let (stream, activity, place) = encrypted.map_err(|errors| nowhere(&errors))?;
+    let url = url.at(&place);
+    let dialed = within(time_out, upgrade(stream, activity, &url, program, dialect)).await?;
+    Ok(Dialed { place: Some(place), ..dialed })
+}
+
+type Encrypted = (ClientStream<Watched<TcpStream>>, Activity, HostPort);
+
+async fn encrypted(
+    places: &[HostPort],
+    trust: &Trust,
+    time_out: Duration,
+) -> Result<Encrypted, Vec<(HostPort, ConnectError)>> {
     let reach = |place: HostPort| async move {
         let connected = async {
             let stream = tcp(&place).await.map_err(ConnectError::Io)?;
@@ -160,11 +174,18 @@ async fn secured(
             Err(error) => Err((place, error)),
         }
     };
-    let (stream, activity, place) =
-        race(places.to_vec(), reach).await.map_err(|errors| nowhere(&errors))?;
-    let url = url.at(&place);
-    let dialed = within(time_out, upgrade(stream, activity, &url, program, dialect)).await?;
-    Ok(Dialed { place: Some(place), ..dialed })
+    race(places.to_vec(), reach).await
+}
+
+/// A stream of one's own to a known server, and the place that it leads to: for what it says without
+/// a session. None where it is not reached.
+pub(crate) async fn stream(
+    route: &Route,
+    time_out: Duration,
+) -> Option<(impl AsyncRead + AsyncWrite + Unpin + Send, HostPort)> {
+    let reached = encrypted(&route.places(None), &route.trust, time_out).await.ok()?;
+    let (stream, _, place) = reached;
+    Some((stream, place))
 }
 
 /// The right server is at none of the places. Only where each of them is known not to be it, trying

@@ -47,6 +47,7 @@ pub use route::Route;
 pub use url::ServerUrl;
 
 pub(crate) use backoff::{Backoff, random};
+pub(crate) use dial::stream;
 pub(crate) use peer::{CallError, classic};
 
 use feed::Feed;

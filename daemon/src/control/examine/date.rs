@@ -1,13 +1,15 @@
 //! The time by a server's clock: the `Date` of whatever its HTTP side answers (RFC 9110, 6.6.1).
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
+use imgrepo_proto::invitation::{HostPort, Trust};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::session::ServerUrl;
+use crate::session::{self, Address, Route};
 
 /// A server to which there is a session answers at once, or is busy.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -16,20 +18,40 @@ const LIMIT: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: u64 = 16 * 1024;
 
 /// None where it does not say.
-pub(super) async fn of(url: &ServerUrl) -> Option<Timestamp> {
-    tokio::time::timeout(LIMIT, ask(url)).await.ok()?.ok().and_then(|head| date(&head))
+pub(super) async fn of(address: &Address) -> Option<Timestamp> {
+    let route = match address {
+        Address::Route(route) => Some(route.clone()),
+        Address::Url(url) if url.is_tls() => Route::new(&[url.place()], Trust::Authorities, None),
+        Address::Url(_) | Address::Local(_) => None,
+    };
+    let answer = async {
+        match (route, address) {
+            (Some(route), _) => {
+                let (stream, place) = session::stream(&route, LIMIT).await?;
+                ask(stream, &place).await.ok()
+            }
+            (None, Address::Url(url)) => {
+                let stream = TcpStream::connect((url.host(), url.port())).await.ok()?;
+                ask(stream, &url.place()).await.ok()
+            }
+            (None, _) => None,
+        }
+    };
+    tokio::time::timeout(LIMIT, answer).await.ok()?.and_then(|head| date(&head))
 }
 
-async fn ask(url: &ServerUrl) -> std::io::Result<Vec<u8>> {
-    let (host, port) = (url.host(), url.port());
-    let mut stream = TcpStream::connect((host, port)).await?;
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let request =
-        format!("HEAD /healthz HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n");
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    place: &HostPort,
+) -> std::io::Result<Vec<u8>> {
+    let request = format!("HEAD /healthz HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut head = Vec::new();
-    stream.take(MAX_HEAD_BYTES).read_to_end(&mut head).await?;
-    Ok(head)
+    match stream.take(MAX_HEAD_BYTES).read_to_end(&mut head).await {
+        // What ends TLS without a word has said its head before.
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error),
+        _ => Ok(head),
+    }
 }
 
 fn date(answer: &[u8]) -> Option<Timestamp> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use imgrepo_proto::control::Outcome;
 use imgrepo_proto::control::reply::{SessionState, SessionStatus};
-use imgrepo_proto::{ErrorCode, Refusal};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use jiff::Timestamp;
 
 use super::connection::Answer;
@@ -66,12 +66,14 @@ async fn clock(context: &Context, session: &SessionStatus) -> clock::Clock {
         now: Timestamp::now(),
     };
     if session.state == SessionState::Connected && session.dialect.as_deref() == Some("v2") {
-        match (&context.mode, session.url.as_deref().map(ServerUrl::parse)) {
-            (Mode::Client(_), Some(Ok(url))) if !url.is_tls() => {
-                clock.server = date::of(&url).await
+        match &context.mode {
+            Mode::Client(memory) => {
+                let url = session.url.as_deref().and_then(|url| ServerUrl::parse(url).ok());
+                if let (Some(url), Ok(user)) = (url, PersonName::parse(&session.user)) {
+                    clock.server = date::of(&memory.credentials().address(&url, &user)).await;
+                }
             }
-            (Mode::Server(_), _) => clock.before.extend(newest_event(context, session).await),
-            _ => {}
+            Mode::Server(_) => clock.before.extend(newest_event(context, session).await),
         }
         clock.now = Timestamp::now();
     }
