@@ -10,7 +10,8 @@ use imgrepo_proto::{ImageId, Seq};
 use imgrepod::database::DatabaseError;
 use imgrepod::repository::catalog::sqlite::{SqliteCatalog, SqliteOptions};
 use imgrepod::repository::catalog::{
-    Again, Catalog, Change, ImageState, Imported, NewImage, PageQuery, PersonKind, SyncedPartial,
+    Again, Catalog, Change, ImageState, Imported, NewImage, PageQuery, PersonId, PersonKind,
+    SyncedPartial,
 };
 use jiff::SignedDuration;
 
@@ -237,4 +238,49 @@ fn a_catalog_of_version_1_opens_for_ever() {
     let kinds: Vec<_> =
         old.changes(Seq(4), 100).unwrap().events.into_iter().map(|event| event.event).collect();
     assert_eq!(kinds, [Renamed, Deleted, Deleted, Purged, Deleted, Restored]);
+}
+
+#[test]
+fn a_catalog_of_version_2_opens_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    fs::copy(frozen(2), &path).unwrap();
+    let old = scene(&path);
+    let fresh = Scene::memory();
+    fill_2(&fresh);
+    let (old, fresh) = (&old.catalog, &fresh.catalog);
+    assert_eq!(old.changes(Seq(0), 100).unwrap(), fresh.changes(Seq(0), 100).unwrap());
+    for id in 1..=41 {
+        let id = ImageId(id);
+        assert_eq!(old.image(id).unwrap(), fresh.image(id).unwrap());
+        assert_eq!(old.imported_timestamp(id).unwrap(), fresh.imported_timestamp(id).unwrap());
+    }
+    // What the migration computed is what is kept since.
+    assert_eq!(old.people(None, 9).unwrap(), fresh.people(None, 9).unwrap());
+    for person in [None, Some(PersonId(1)), Some(PersonId(2)), Some(PersonId(4))] {
+        assert_eq!(old.kept_bytes(person).unwrap(), fresh.kept_bytes(person).unwrap());
+    }
+    assert_eq!(old.audit(None, 9).unwrap(), []);
+    assert!(directory.path().join("catalog.db.v2").exists());
+}
+
+#[test]
+fn a_guest_under_the_owners_name_is_told_apart_by_the_migration() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    fs::copy(frozen(2), &path).unwrap();
+    let long = "\u{20ac}".repeat(20);
+    let sql = format!(
+        "INSERT INTO person (kind, name, created_at) VALUES ('guest', 'olga', 0), \
+         ('owner', '{long}', 0), ('guest', '{long}', 0)"
+    );
+    rusqlite::Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+    let catalog = open(&path).unwrap();
+    let shown = |kind, name: &str| {
+        String::from(catalog.person_named(kind, &person(name)).unwrap().unwrap().shown)
+    };
+    assert_eq!(shown(PersonKind::Guest, "olga"), "olga (guest)");
+    assert_eq!(shown(PersonKind::Owner, "olga"), "olga");
+    assert_eq!(shown(PersonKind::Guest, "ana"), "ana");
+    assert_eq!(shown(PersonKind::Guest, &long), format!("{} (guest)", "\u{20ac}".repeat(14)));
 }

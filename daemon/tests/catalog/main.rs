@@ -11,4 +11,5 @@ mod files;
 mod histories;
 mod imports;
 mod pages;
+mod people;
 mod scene;

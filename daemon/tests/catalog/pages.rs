@@ -90,9 +90,9 @@ fn filters_find_what_fits_all_of_them() {
 }
 
 #[test]
-fn people_of_one_name_are_found_together() {
+fn people_shown_under_one_name_are_found_together() {
     for scene in both() {
-        let account = scene.catalog.person(PersonKind::Account, &person("ana"), now()).unwrap();
+        let account = scene.catalog.person(PersonKind::Imported, &person("ana"), now()).unwrap();
         assert_ne!(account, scene.ana);
         let same = scene.catalog.person(PersonKind::Guest, &person("ana"), now()).unwrap();
         assert_eq!(same, scene.ana);

@@ -1,6 +1,6 @@
 //! Who acts: roles, and the person behind a session. What a role may do is decided in `authorize`
-//! alone; who is let in, in `entrance`; what becomes of accounts, devices and invitations, in
-//! `accounts`. The catalog keeps them all, and it is the truth: nothing here is remembered between
+//! alone; who is let in, in `entrance`; what is done to people, in `accounts`, `devices` and
+//! `invitations`. The catalog keeps them all, and it is the truth: nothing here is remembered between
 //! two questions.
 //!
 //! Called by the repository before every change and every answer, and by the server for whoever
@@ -13,7 +13,9 @@ use super::catalog::PersonId;
 
 mod accounts;
 mod authorize;
+mod devices;
 mod entrance;
+mod invitations;
 
 pub(crate) use entrance::seen_before;
 

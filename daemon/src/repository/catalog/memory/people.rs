@@ -8,7 +8,7 @@ use imgrepo_proto::session::people::{AccountRole, AuditEntry, DeviceId, Invitati
 use jiff::Timestamp;
 
 use super::{Kept, numbered};
-use crate::repository::catalog::people::rules::Book;
+use crate::repository::catalog::people::book::Book;
 use crate::repository::catalog::people::{
     KnownDevice, KnownInvitation, KnownPerson, NewDevice, NewInvitation, Record, SecretHash,
 };

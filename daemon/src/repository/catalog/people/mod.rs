@@ -4,6 +4,8 @@
 //!
 //! Called by the catalogs and the repository. No secret is kept here, only its hash.
 
+pub(crate) mod book;
+pub(crate) mod joining;
 pub(crate) mod rules;
 
 use imgrepo_proto::session::people::{AccountRole, DeviceId, DeviceKind, InvitationId};

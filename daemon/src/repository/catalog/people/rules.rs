@@ -1,123 +1,31 @@
-//! What becomes of an act on people: the one place that decides who an invitation lets in, what names
-//! are free, and what nobody may do to whom.
+//! What becomes of an act on people: the one place that decides what nobody may do to whom, and what
+//! goes with it. Who an invitation lets in is `joining`'s.
 //!
 //! Called by both catalogs within one transaction. Everything is looked at before anything is written,
 //! so that what is refused leaves nothing behind; the time comes from outside.
 
-use imgrepo_proto::limits::{MAX_DEVICES, MAX_INVITATIONS, MAX_PERSON_NAME_BYTES};
+use imgrepo_proto::limits::MAX_INVITATIONS;
 use imgrepo_proto::name::shown;
 use imgrepo_proto::session::people::{AccountRole, DeviceId, InvitationId};
-use imgrepo_proto::{ErrorCode, PersonName, Refusal};
+use imgrepo_proto::{ErrorCode, Refusal};
 use jiff::Timestamp;
 
-use super::{
-    Act, Acted, By, GUEST_SUFFIX, KnownDevice, KnownInvitation, KnownPerson, NewDevice,
-    NewInvitation, Record, SecretHash,
-};
+use super::book::Book;
+use super::{Act, Acted, By, KnownInvitation, KnownPerson, NewInvitation, Record};
 use crate::repository::catalog::{PersonId, PersonKind};
 
 /// Live invitations that one person may have made for devices of their own: enough for who moves
 /// house, too few to keep others from inviting ([`MAX_INVITATIONS`] is for all together).
 const MAX_OWN_INVITATIONS: usize = 10;
 
-/// What the rules need to know, and how it is written.
-pub(crate) trait Book {
-    /// How the storage fails.
-    type Error;
-    fn person(&self, id: PersonId) -> Result<Option<KnownPerson>, Self::Error>;
-    fn person_named(
-        &self,
-        kind: PersonKind,
-        name: &PersonName,
-    ) -> Result<Option<KnownPerson>, Self::Error>;
-    fn device(&self, id: DeviceId) -> Result<Option<KnownDevice>, Self::Error>;
-    /// Devices of this person that are not revoked.
-    fn device_count(&self, person: PersonId) -> Result<u32, Self::Error>;
-    fn invitation(&self, id: InvitationId) -> Result<Option<KnownInvitation>, Self::Error>;
-    fn invitation_of(&self, secret: SecretHash) -> Result<Option<KnownInvitation>, Self::Error>;
-    /// Those that let in somebody at this time.
-    fn live_invitations(&self, now: Timestamp) -> Result<Vec<KnownInvitation>, Self::Error>;
-
-    fn add_person(
-        &mut self,
-        kind: PersonKind,
-        name: &PersonName,
-        shown: &PersonName,
-        role: Option<AccountRole>,
-        now: Timestamp,
-    ) -> Result<PersonId, Self::Error>;
-    /// Kind, names, role and whether they are let in.
-    fn put_person(&mut self, person: &KnownPerson) -> Result<(), Self::Error>;
-    fn add_device(
-        &mut self,
-        person: PersonId,
-        device: &NewDevice,
-        now: Timestamp,
-    ) -> Result<DeviceId, Self::Error>;
-    fn revoke_device(&mut self, id: DeviceId, now: Timestamp) -> Result<(), Self::Error>;
-    fn add_invitation(
-        &mut self,
-        invitation: &NewInvitation,
-        by: (PersonId, Option<DeviceId>),
-        now: Timestamp,
-    ) -> Result<InvitationId, Self::Error>;
-    /// Its uses, and when it was used and taken back.
-    fn put_invitation(&mut self, invitation: &KnownInvitation) -> Result<(), Self::Error>;
-    fn add_record(&mut self, record: &Record, now: Timestamp) -> Result<(), Self::Error>;
-}
-
 /// An answer, or the storage's failure.
-type Decided<T, B> = Result<Result<T, Refusal>, <B as Book>::Error>;
+pub(super) type Decided<T, B> = Result<Result<T, Refusal>, <B as Book>::Error>;
 
-fn refused<T, E>(code: ErrorCode, message: impl Into<String>) -> Result<Result<T, Refusal>, E> {
+pub(super) fn refused<T, E>(
+    code: ErrorCode,
+    message: impl Into<String>,
+) -> Result<Result<T, Refusal>, E> {
     Ok(Err(Refusal::new(code, message)))
-}
-
-/// The person of this kind and name, made if there is none yet. Its name is shown as its own where it
-/// is the owner's or an account's.
-pub(crate) fn enter<B: Book>(
-    book: &mut B,
-    kind: PersonKind,
-    name: &PersonName,
-    now: Timestamp,
-) -> Result<PersonId, B::Error> {
-    if let Some(known) = book.person_named(kind, name)? {
-        return Ok(known.id);
-    }
-    let is_guest = kind == PersonKind::Guest;
-    let shown = match is_guest && is_taken(book, name)? {
-        true => as_guest(name),
-        false => name.clone(),
-    };
-    let id = book.add_person(kind, name, &shown, None, now)?;
-    if matches!(kind, PersonKind::Owner | PersonKind::Account) {
-        tell_guest_apart(book, name)?;
-    }
-    Ok(id)
-}
-
-/// Whether the owner or an account has this name.
-pub(crate) fn is_taken<B: Book>(book: &B, name: &PersonName) -> Result<bool, B::Error> {
-    Ok(book.person_named(PersonKind::Account, name)?.is_some()
-        || book.person_named(PersonKind::Owner, name)?.is_some())
-}
-
-/// A guest's name as it is shown where it is somebody else's, cut where it would be too long.
-fn as_guest(name: &PersonName) -> PersonName {
-    let mut room =
-        MAX_PERSON_NAME_BYTES.saturating_sub(GUEST_SUFFIX.len()).min(name.as_str().len());
-    while !name.as_str().is_char_boundary(room) {
-        room -= 1;
-    }
-    let told = format!("{}{GUEST_SUFFIX}", name.as_str()[..room].trim_end());
-    PersonName::parse(&told).unwrap_or_else(|_| PersonName::anon())
-}
-
-/// The guest of this name is shown as one from now on; whether there is one.
-fn tell_guest_apart<B: Book>(book: &mut B, name: &PersonName) -> Result<bool, B::Error> {
-    let Some(guest) = book.person_named(PersonKind::Guest, name)? else { return Ok(false) };
-    book.put_person(&KnownPerson { shown: as_guest(name), ..guest })?;
-    Ok(true)
 }
 
 /// Carries out an act, or refuses it. `now` is a `kept_time`.
@@ -142,16 +50,21 @@ fn number(person: PersonId) -> u64 {
 }
 
 /// An act while it is carried out.
-struct Scene<'a, B> {
-    book: &'a mut B,
+pub(super) struct Scene<'a, B> {
+    pub(super) book: &'a mut B,
     by: &'a By,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     records: Vec<Record>,
-    changes_sessions: bool,
+    pub(super) changes_sessions: bool,
 }
 
 impl<B: Book> Scene<'_, B> {
-    fn record(&mut self, by: PersonId, act: &'static str, object: String) -> Result<(), B::Error> {
+    pub(super) fn record(
+        &mut self,
+        by: PersonId,
+        act: &'static str,
+        object: String,
+    ) -> Result<(), B::Error> {
         let by_name = self.book.person(by)?.map_or_else(String::new, |by| by.shown.into());
         let record = Record { by, by_name, from: self.by.from.clone(), act, object };
         self.book.add_record(&record, self.now)?;
@@ -165,113 +78,6 @@ impl<B: Book> Scene<'_, B> {
             Some(by) => self.record(by, act, object),
             None => Ok(()),
         }
-    }
-
-    fn join(&mut self, device: &NewDevice) -> Decided<DeviceId, B> {
-        let denied = |why: &str| {
-            let message = format!("cannot join: {why}");
-            Ok(Err(Refusal::new(ErrorCode::Denied, message).hint("ask for a new invitation")))
-        };
-        let Some(mut invitation) = self.book.invitation_of(device.invitation)? else {
-            return denied("this invitation is not known here");
-        };
-        // Whoever comes here had its secret: they may know what became of it.
-        if invitation.revoked_at.is_some() {
-            return denied("this invitation was taken back");
-        }
-        if invitation.uses_left == 0 {
-            return denied("this invitation was used already, as often as it could be");
-        }
-        if !invitation.lets_in(self.now) {
-            return denied(&format!("this invitation ended at {}", invitation.expires_at));
-        }
-        let (person, told) = match invitation.person {
-            Some(person) => match self.further_device(person)? {
-                Ok(person) => (person, String::new()),
-                Err(refusal) => return Ok(Err(refusal)),
-            },
-            None => match self.new_account(&invitation, device)? {
-                Ok((person, role)) => (person, format!(", a new {}", role.word())),
-                Err(refusal) => return Ok(Err(refusal)),
-            },
-        };
-        let id = self.book.add_device(person, device, self.now)?;
-        invitation.uses_left -= 1;
-        invitation.used_at = Some(self.now);
-        self.book.put_invitation(&invitation)?;
-        let object = self.device_words(id, &device.label, person)?;
-        self.record(person, "join", format!("{object}{told}, by invitation {}", invitation.id))?;
-        Ok(Ok(id))
-    }
-
-    /// Whether this person may have one more device.
-    fn further_device(&mut self, id: PersonId) -> Decided<PersonId, B> {
-        let Some(person) = self.book.person(id)? else {
-            return refused(ErrorCode::Denied, "cannot join: this invitation is for nobody");
-        };
-        let name = shown(person.shown.as_str());
-        if person.is_disabled {
-            let message = format!("cannot join: `{name}` is not let in any more");
-            return Ok(Err(Refusal::new(ErrorCode::Denied, message).hint("ask an admin")));
-        }
-        if self.book.device_count(id)? >= MAX_DEVICES {
-            let message = format!("cannot join: `{name}` has {MAX_DEVICES} devices, the limit");
-            let hint = "imgctl devices revoke DEVICE";
-            return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint(hint)));
-        }
-        Ok(Ok(id))
-    }
-
-    fn new_account(
-        &mut self,
-        invitation: &KnownInvitation,
-        device: &NewDevice,
-    ) -> Decided<(PersonId, AccountRole), B> {
-        let guest = match invitation.guest {
-            Some(guest) => self.book.person(guest)?,
-            None => None,
-        };
-        if invitation.guest.is_some()
-            && guest.as_ref().is_none_or(|guest| guest.kind != PersonKind::Guest)
-        {
-            let message = "cannot join: the guest of this invitation has an account by now";
-            return refused(ErrorCode::Conflict, message);
-        }
-        let Some(name) = device.user.clone().or_else(|| guest.as_ref().map(|it| it.name.clone()))
-        else {
-            let message = "cannot join: say the name of the new account";
-            return Ok(Err(Refusal::new(ErrorCode::BadRequest, message).hint("--user NAME")));
-        };
-        let told = shown(name.as_str());
-        if name.as_str().ends_with(GUEST_SUFFIX) {
-            let message = format!("cannot join as `{told}`: guests are shown like that");
-            return Ok(Err(Refusal::new(ErrorCode::BadName, message).hint("--user NAME")));
-        }
-        if is_taken(self.book, &name)? {
-            let message = format!("cannot join as `{told}`: somebody has that name here");
-            return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint("--user NAME")));
-        }
-        let role = invitation.role.unwrap_or(AccountRole::Member);
-        let person = match guest {
-            Some(guest) => {
-                let id = guest.id;
-                self.book.put_person(&KnownPerson {
-                    kind: PersonKind::Account,
-                    name: name.clone(),
-                    shown: name.clone(),
-                    role: Some(role),
-                    ..guest
-                })?;
-                self.changes_sessions = true;
-                id
-            }
-            None => {
-                self.book.add_person(PersonKind::Account, &name, &name, Some(role), self.now)?
-            }
-        };
-        // A guest's session tells its name as it is shown.
-        self.changes_sessions |= tell_guest_apart(self.book, &name)?;
-        Ok(Ok((person, role)))
     }
 
     fn invite(&mut self, new: &NewInvitation) -> Decided<InvitationId, B> {
@@ -434,7 +240,7 @@ impl<B: Book> Scene<'_, B> {
         Ok(person.map_or_else(String::new, |person| shown(person.shown.as_str())))
     }
 
-    fn device_words(
+    pub(super) fn device_words(
         &self,
         id: DeviceId,
         label: &str,

@@ -25,7 +25,7 @@ use self::rows::{Lookup, counter};
 use crate::database::{self, DatabaseError};
 
 use super::page::PagePlan;
-use super::people::rules::Book;
+use super::people::book::Book;
 use super::people::{Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, SecretHash};
 use super::rules::{self, Known};
 use super::{

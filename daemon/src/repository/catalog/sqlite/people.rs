@@ -12,7 +12,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
 use super::rows::{Lookup, integer, kind_word, number, time};
-use crate::repository::catalog::people::rules::Book;
+use crate::repository::catalog::people::book::Book;
 use crate::repository::catalog::people::{
     KnownDevice, KnownInvitation, KnownPerson, NewDevice, NewInvitation, Record, SecretHash,
 };

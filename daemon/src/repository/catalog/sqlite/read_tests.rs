@@ -62,8 +62,8 @@ fn a_search_that_looks_at_much_goes_on_by_its_cursor() {
     let insert = |writer: &mut Connection| {
         // Two people of one name, and every tenth image fits.
         writer.execute_batch(
-            "INSERT INTO person (id, kind, name, created_at) \
-             VALUES (1, 'guest', 'ana', 0), (2, 'account', 'ana', 0); \
+            "INSERT INTO person (id, kind, name, shown, created_at) \
+             VALUES (1, 'imported', 'ana', 'ana', 0), (2, 'account', 'ana', 'ana', 0); \
              WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < 500) \
              INSERT INTO image (id, person, name, blob, size_bytes, media_type, uploaded_at, \
              state) SELECT n, 1 + n % 2, iif(n % 10 < 2, 'zz', 'aa') || n, zeroblob(32), 1, \

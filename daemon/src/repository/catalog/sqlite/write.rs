@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 
 use super::rows::{Lookup, counter, integer, state_number};
 use crate::repository::catalog::glob::fold;
-use crate::repository::catalog::people::rules::{self as people, Book as _};
-use crate::repository::catalog::people::{Act, Acted, By};
+use crate::repository::catalog::people::book::Book as _;
+use crate::repository::catalog::people::{Act, Acted, By, joining, rules as people};
 use crate::repository::catalog::rules::{self, Step, Verdict};
 use crate::repository::catalog::{
     Change, Committed, ImageState, NewImage, PersonId, PersonKind, Proposal, StoredImage,
@@ -287,7 +287,7 @@ pub(super) fn person(
     now: Timestamp,
 ) -> rusqlite::Result<PersonId> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let id = people::enter(&mut Lookup(&transaction), kind, name, rules::kept_time(now))?;
+    let id = joining::enter(&mut Lookup(&transaction), kind, name, rules::kept_time(now))?;
     transaction.commit()?;
     Ok(id)
 }

@@ -1,0 +1,169 @@
+//! Who an invitation lets in, under which name, and how a name is shown. Called by `rules`, and by the
+//! catalogs for guests and the owner, who need no invitation.
+
+use imgrepo_proto::limits::{MAX_DEVICES, MAX_PERSON_NAME_BYTES};
+use imgrepo_proto::name::shown;
+use imgrepo_proto::session::people::{AccountRole, DeviceId};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal};
+use jiff::Timestamp;
+
+use super::book::Book;
+use super::rules::{Decided, Scene, refused};
+use super::{GUEST_SUFFIX, KnownInvitation, KnownPerson, NewDevice};
+use crate::repository::catalog::{PersonId, PersonKind};
+
+/// The person of this kind and name, made if there is none yet. Its name is shown as its own where it
+/// is the owner's or an account's.
+pub(crate) fn enter<B: Book>(
+    book: &mut B,
+    kind: PersonKind,
+    name: &PersonName,
+    now: Timestamp,
+) -> Result<PersonId, B::Error> {
+    if let Some(known) = book.person_named(kind, name)? {
+        return Ok(known.id);
+    }
+    let is_guest = kind == PersonKind::Guest;
+    let shown = match is_guest && is_taken(book, name)? {
+        true => as_guest(name),
+        false => name.clone(),
+    };
+    let id = book.add_person(kind, name, &shown, None, now)?;
+    if matches!(kind, PersonKind::Owner | PersonKind::Account) {
+        tell_guest_apart(book, name)?;
+    }
+    Ok(id)
+}
+
+/// Whether the owner or an account has this name.
+pub(crate) fn is_taken<B: Book>(book: &B, name: &PersonName) -> Result<bool, B::Error> {
+    Ok(book.person_named(PersonKind::Account, name)?.is_some()
+        || book.person_named(PersonKind::Owner, name)?.is_some())
+}
+
+/// A guest's name as it is shown where it is somebody else's, cut where it would be too long.
+fn as_guest(name: &PersonName) -> PersonName {
+    let mut room =
+        MAX_PERSON_NAME_BYTES.saturating_sub(GUEST_SUFFIX.len()).min(name.as_str().len());
+    while !name.as_str().is_char_boundary(room) {
+        room -= 1;
+    }
+    let told = format!("{}{GUEST_SUFFIX}", name.as_str()[..room].trim_end());
+    PersonName::parse(&told).unwrap_or_else(|_| PersonName::anon())
+}
+
+/// The guest of this name is shown as one from now on; whether there is one.
+fn tell_guest_apart<B: Book>(book: &mut B, name: &PersonName) -> Result<bool, B::Error> {
+    let Some(guest) = book.person_named(PersonKind::Guest, name)? else { return Ok(false) };
+    book.put_person(&KnownPerson { shown: as_guest(name), ..guest })?;
+    Ok(true)
+}
+
+impl<B: Book> Scene<'_, B> {
+    pub(super) fn join(&mut self, device: &NewDevice) -> Decided<DeviceId, B> {
+        let denied = |why: &str| {
+            let message = format!("cannot join: {why}");
+            Ok(Err(Refusal::new(ErrorCode::Denied, message).hint("ask for a new invitation")))
+        };
+        let Some(mut invitation) = self.book.invitation_of(device.invitation)? else {
+            return denied("this invitation is not known here");
+        };
+        // Whoever comes here had its secret: they may know what became of it.
+        if invitation.revoked_at.is_some() {
+            return denied("this invitation was taken back");
+        }
+        if invitation.uses_left == 0 {
+            return denied("this invitation was used already, as often as it could be");
+        }
+        if !invitation.lets_in(self.now) {
+            return denied(&format!("this invitation ended at {}", invitation.expires_at));
+        }
+        let (person, told) = match invitation.person {
+            Some(person) => match self.further_device(person)? {
+                Ok(person) => (person, String::new()),
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+            None => match self.new_account(&invitation, device)? {
+                Ok((person, role)) => (person, format!(", a new {}", role.word())),
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+        };
+        let id = self.book.add_device(person, device, self.now)?;
+        invitation.uses_left -= 1;
+        invitation.used_at = Some(self.now);
+        self.book.put_invitation(&invitation)?;
+        let object = self.device_words(id, &device.label, person)?;
+        self.record(person, "join", format!("{object}{told}, by invitation {}", invitation.id))?;
+        Ok(Ok(id))
+    }
+
+    /// Whether this person may have one more device.
+    fn further_device(&mut self, id: PersonId) -> Decided<PersonId, B> {
+        let Some(person) = self.book.person(id)? else {
+            return refused(ErrorCode::Denied, "cannot join: this invitation is for nobody");
+        };
+        let name = shown(person.shown.as_str());
+        if person.is_disabled {
+            let message = format!("cannot join: `{name}` is not let in any more");
+            return Ok(Err(Refusal::new(ErrorCode::Denied, message).hint("ask an admin")));
+        }
+        if self.book.device_count(id)? >= MAX_DEVICES {
+            let message = format!("cannot join: `{name}` has {MAX_DEVICES} devices, the limit");
+            let hint = "imgctl devices revoke DEVICE";
+            return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint(hint)));
+        }
+        Ok(Ok(id))
+    }
+
+    fn new_account(
+        &mut self,
+        invitation: &KnownInvitation,
+        device: &NewDevice,
+    ) -> Decided<(PersonId, AccountRole), B> {
+        let guest = match invitation.guest {
+            Some(guest) => self.book.person(guest)?,
+            None => None,
+        };
+        if invitation.guest.is_some()
+            && guest.as_ref().is_none_or(|guest| guest.kind != PersonKind::Guest)
+        {
+            let message = "cannot join: the guest of this invitation has an account by now";
+            return refused(ErrorCode::Conflict, message);
+        }
+        let Some(name) = device.user.clone().or_else(|| guest.as_ref().map(|it| it.name.clone()))
+        else {
+            let message = "cannot join: say the name of the new account";
+            return Ok(Err(Refusal::new(ErrorCode::BadRequest, message).hint("--user NAME")));
+        };
+        let told = shown(name.as_str());
+        if name.as_str().ends_with(GUEST_SUFFIX) {
+            let message = format!("cannot join as `{told}`: guests are shown like that");
+            return Ok(Err(Refusal::new(ErrorCode::BadName, message).hint("--user NAME")));
+        }
+        if is_taken(self.book, &name)? {
+            let message = format!("cannot join as `{told}`: somebody has that name here");
+            return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint("--user NAME")));
+        }
+        let role = invitation.role.unwrap_or(AccountRole::Member);
+        let person = match guest {
+            Some(guest) => {
+                let id = guest.id;
+                self.book.put_person(&KnownPerson {
+                    kind: PersonKind::Account,
+                    name: name.clone(),
+                    shown: name.clone(),
+                    role: Some(role),
+                    ..guest
+                })?;
+                self.changes_sessions = true;
+                id
+            }
+            None => {
+                self.book.add_person(PersonKind::Account, &name, &name, Some(role), self.now)?
+            }
+        };
+        // A guest's session tells its name as it is shown.
+        self.changes_sessions |= tell_guest_apart(self.book, &name)?;
+        Ok(Ok((person, role)))
+    }
+}
