@@ -27,7 +27,8 @@ pub fn open(path: &Path, format: &Format<'_>) -> Result<Connection, DatabaseErro
         }
         Err(error) => return Err(format.unusable(path, &error)),
     }
-    let mut connection = connect(path, false).map_err(|error| format.unusable(path, &error))?;
+    // Its schema is read here already, which may be what is damaged.
+    let mut connection = connect(path, false).map_err(|error| format.looking(path, &error))?;
     if let Err(refused) = check(path, &connection, format) {
         if has_log {
             // Closing would move the log into the file. Where even this fails nothing can be done.
