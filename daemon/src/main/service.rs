@@ -53,7 +53,7 @@ enum Act {
     /// Start the daemon at every login, with these flags, and now
     Install {
         #[command(flatten)]
-        told: Told,
+        told: Box<Told>,
         /// Without a login too, from the system's start on
         #[arg(long)]
         linger: bool,
@@ -119,7 +119,7 @@ fn carry_out(act: Act) -> Result<(Steps, ServiceStatus), Refusal> {
     let service = Service::new(&paths, System);
     let steps = match act {
         Act::Install { told, linger } => {
-            service.install(&what_to_start(&told.into(), &paths)?, linger)?
+            service.install(&what_to_start(&(*told).into(), &paths)?, linger)?
         }
         Act::Uninstall => service.uninstall()?,
         Act::Start => service.start()?,

@@ -33,6 +33,7 @@ impl Scene {
     }
 
     /// One that listens everywhere, and its address of a network; None on a system without any.
+    #[allow(clippy::print_stdout)] // What was not tested is said.
     async fn wide(change: impl FnOnce(&mut Settings)) -> Option<(Scene, SocketAddr)> {
         let scene = Scene::new(|settings| {
             settings.listen = ([0, 0, 0, 0], 0).into();
