@@ -36,7 +36,10 @@ struct Now {
     /// Of the files when they were read, whether or not they could be used; None for those which
     /// only this room changes.
     watched: Option<Stamp>,
+    /// When a look at them began.
     looked: Option<Instant>,
+    /// Whether it goes on still: a disk that is away holds one thread, not one a second.
+    looking: bool,
 }
 
 impl Identity {
@@ -47,9 +50,9 @@ impl Identity {
     /// The folder cannot be used, or the key in it is broken: it is never replaced.
     pub fn own(folder: &Path, public_host: Option<&str>) -> Result<Identity, Refusal> {
         let files = own::make(folder, public_host)?;
-        let pair = files.read().map_err(refused)?;
+        let pair = files.read().map_err(|why| own::lost(folder, &why))?;
         let trust = Trust::Pin(pair.pin);
-        Ok(Identity::new(files, public_host, Now { pair, trust, watched: None, looked: None }))
+        Ok(Identity::new(files, public_host, pair, trust, None))
     }
 
     /// A certificate (with its chain, in PEM) and its key, which are read again when they change.
@@ -67,12 +70,18 @@ impl Identity {
         let pair = files.read().map_err(refused)?;
         files.warn_of_readers();
         let trust = pair.trust(public_host);
-        Ok(Identity::new(files, public_host, Now { pair, trust, watched, looked: None }))
+        Ok(Identity::new(files, public_host, pair, trust, watched))
     }
 
-    fn new(files: Files, public_host: Option<&str>, now: Now) -> Identity {
-        let public_host = public_host.map(str::to_owned);
-        Identity(Arc::new(Shared { files, public_host, now: Mutex::new(now) }))
+    fn new(
+        files: Files,
+        public_host: Option<&str>,
+        pair: Pair,
+        trust: Trust,
+        watched: Option<Stamp>,
+    ) -> Identity {
+        let now = Mutex::new(Now { pair, trust, watched, looked: None, looking: false });
+        Identity(Arc::new(Shared { files, public_host: public_host.map(str::to_owned), now }))
     }
 
     /// By what an invitation has clients know this server: by name and authorities where they would
@@ -119,40 +128,42 @@ impl Shared {
     fn is_due(&self, at: Instant) -> bool {
         let mut now = self.now();
         let recently = now.looked.is_some_and(|looked| at.duration_since(looked) < LOOK_EVERY);
-        if now.watched.is_none() || recently {
+        if now.watched.is_none() || now.looking || recently {
             return false;
         }
-        now.looked = Some(at);
+        (now.looked, now.looking) = (Some(at), true);
         true
     }
 
     /// Takes changed files into use, if they can be used.
     fn look(&self) {
         let stamp = self.files.stamp();
-        if self.now().watched.as_ref() == Some(&stamp) {
-            return;
-        }
-        let read = self.files.read();
-        let read = read.map(|pair| (pair.trust(self.public_host.as_deref()), pair));
-        let certificate = self.files.certificate.display();
+        let is_same = self.now().watched.as_ref() == Some(&stamp);
+        let read = (!is_same).then(|| self.files.read());
+        let read =
+            read.map(|read| read.map(|pair| (pair.trust(self.public_host.as_deref()), pair)));
         let mut now = self.now();
+        now.looking = false;
         now.watched = Some(stamp);
         match read {
-            Ok((trust, pair)) => {
-                tracing::info!("took the changed certificate `{certificate}` into use");
-                if pair.pin != now.pair.pin && now.trust != Trust::Authorities {
-                    tracing::warn!(
-                        "its key has changed: whoever joined by an invitation until now is \
-                         stopped by that, and must be invited anew; renew certificates with the \
-                         same key, or name the server by `public_host`"
-                    );
-                }
-                (now.pair, now.trust) = (pair, trust);
-            }
-            Err(error) => {
-                tracing::warn!("the former certificate stays in use: {error}");
-            }
+            None => {}
+            Some(Ok((trust, pair))) => now.take(trust, pair),
+            Some(Err(error)) => tracing::warn!("the former certificate stays in use: {error}"),
         }
+    }
+}
+
+impl Now {
+    fn take(&mut self, trust: Trust, pair: Pair) {
+        tracing::info!("took the changed certificate into use");
+        if pair.pin != self.pair.pin && self.trust != Trust::Authorities {
+            tracing::warn!(
+                "its key has changed: whoever joined by an invitation until now is stopped by \
+                 that, and must be invited anew; renew certificates with the same key, or name \
+                 the server by `public_host`"
+            );
+        }
+        (self.pair, self.trust) = (pair, trust);
     }
 }
 

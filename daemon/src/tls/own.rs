@@ -22,19 +22,27 @@ pub(super) fn make(folder: &Path, public_host: Option<&str>) -> Result<Files, Re
     // A certificate cannot be for what is no name; nobody who pins the key asks for one.
     let public_host = public_host.filter(|host| ServerName::try_from(*host).is_ok());
     let files = Files { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
-    let shown = folder.display();
     let done = make_folder(folder).and_then(|()| make_key(&files));
     done.and_then(|()| make_certificate(&files, public_host)).map(|()| files).map_err(|error| {
-        let message = format!("cannot use this server's own key in `{shown}`: {error}");
-        let refusal = Refusal::new(ErrorCode::FileError, message);
         match error.kind() {
-            io::ErrorKind::InvalidData => refusal.hint(
-                "restore `key.pem` from a backup; without it, move the folder away: a new key is \
-                 made, and everybody must be invited anew",
-            ),
-            _ => refusal,
+            io::ErrorKind::InvalidData => lost(folder, &error.to_string()),
+            _ => unusable(folder, &error.to_string()),
         }
     })
+}
+
+/// Refuses to go on without the key that was made once.
+pub(super) fn lost(folder: &Path, why: &str) -> Refusal {
+    unusable(folder, why).hint(
+        "restore `key.pem` from a backup; without it, move the folder away: a new key is made, and \
+         everybody must be invited anew",
+    )
+}
+
+fn unusable(folder: &Path, why: &str) -> Refusal {
+    let shown = folder.display();
+    let message = format!("cannot use this server's own key in `{shown}`: {why}");
+    Refusal::new(ErrorCode::FileError, message)
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {

@@ -228,6 +228,7 @@ fn a_key_that_is_lost_is_not_replaced() {
     for public_host in [None, Some("photos.example")] {
         let refusal = Identity::own(folder.path(), public_host).unwrap_err();
         assert_eq!(refusal.code, ErrorCode::FileError);
+        assert!(refusal.hint.as_deref().unwrap().contains("from a backup"), "{refusal}");
         assert!(!refusal.message.contains("disk"), "it quotes nothing: {refusal}");
     }
     assert_eq!(fs::read(&key).unwrap(), b"what a disk left of it");
