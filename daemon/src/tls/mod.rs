@@ -1,7 +1,7 @@
 //! TLS on a session's stream, both ends: who the server is, and by what a client knows it.
 //!
 //! [`Identity`] is the server's key and certificate, made at the first start or given as files;
-//! [`connect`] is the client's end and refuses every server that is not the one which its [`Trust`]
+//! [`connect()`] is the client's end and refuses every server that is not the one which its [`Trust`]
 //! names, before a byte of the session is sent. TLS 1.3 alone is spoken. Called by the server's
 //! listener and by the client's dial; this room knows neither sessions nor people.
 
