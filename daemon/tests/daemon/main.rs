@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // A test fails so.
 
 mod found;
+mod identity;
 mod join;
 mod queue;
 #[allow(dead_code, reason = "it is the session's tests' too")]

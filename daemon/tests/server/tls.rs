@@ -36,7 +36,8 @@ impl Scene {
     #[allow(clippy::print_stdout)] // What was not tested is said.
     async fn wide(change: impl FnOnce(&mut Settings)) -> Option<(Scene, SocketAddr)> {
         let scene = Scene::new(|settings| {
-            settings.listen = ([0, 0, 0, 0], 0).into();
+            // Both families on one socket: addresses of IPv4 come as those of IPv6.
+            settings.listen = "[::]:0".parse().unwrap();
             change(settings);
         });
         let scene = scene.await;
