@@ -166,17 +166,44 @@ pub fn log_filter(var: impl Fn(&str) -> Option<OsString>) -> String {
     text(&var, "IMGREPO_LOG").unwrap_or_else(|| "info".to_owned())
 }
 
-/// What is set of the variables that [`Config::resolve`], [`log_filter`] and [`log_format`] read, so that what
-/// starts the daemon elsewhere can give it the same. The login name's are every login's own.
+/// The variables that [`Config::resolve`], [`log_filter`] and [`log_format`] read, but the login name's.
+pub const VARIABLES: [&str; 6] = [
+    "IMGREPO_CONFIG",
+    "IMGREPO_LISTEN",
+    "IMGREPO_CONNECT",
+    "IMGREPO_USER",
+    "IMGREPO_LOG",
+    "IMGREPO_LOG_FORMAT",
+];
+
+/// Where a server listens that nobody told where, so that others reach it. None where it was told:
+/// by a flag, by a variable or by the configuration file (`default_file` unless another is named).
+///
+/// # Errors
+/// `file_error` for what the file says.
+pub fn reachable(
+    flags: &Flags,
+    var: impl Fn(&str) -> Option<OsString>,
+    default_file: &Path,
+) -> Result<Option<String>, Refusal> {
+    let (_, file) = read(flags, &var, default_file)?;
+    let told = flags.listen.clone().or_else(|| text(&var, "IMGREPO_LISTEN")).or(file.server.listen);
+    // One socket takes both kinds of addresses, where the system knows IPv6 at all.
+    let everywhere = || match std::net::UdpSocket::bind("[::]:0") {
+        Ok(_) => format!("[::]:{DEFAULT_PORT}"),
+        Err(_) => format!("0.0.0.0:{DEFAULT_PORT}"),
+    };
+    Ok(told.is_none().then(everywhere))
+}
+
+/// What is set of the variables that [`Config::resolve`], [`log_filter`] and [`log_format`] read, so that
+/// what starts the daemon elsewhere can give it the same. The login name's are every login's own.
 pub fn environment(var: impl Fn(&str) -> Option<OsString>) -> Vec<(String, OsString)> {
     let given = |name: &str| var(name).filter(|value| !value.is_empty());
-    let texts = ["LISTEN", "CONNECT", "USER", "LOG", "LOG_FORMAT"];
-    let texts = texts
-        .map(|name| format!("IMGREPO_{name}"))
-        .into_iter()
-        .filter_map(|name| given(&name).map(|value| (name, value)));
-    let file = given("IMGREPO_CONFIG").map(PathBuf::from);
-    let file = file.map(|file| ("IMGREPO_CONFIG".to_owned(), absolute(file).into()));
+    let [config, texts @ ..] = VARIABLES;
+    let texts = texts.into_iter().filter_map(|name| Some((name.to_owned(), given(name)?)));
+    let file = given(config).map(PathBuf::from);
+    let file = file.map(|file| (config.to_owned(), absolute(file).into()));
     file.into_iter().chain(texts).collect()
 }
 

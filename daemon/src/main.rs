@@ -52,6 +52,9 @@ const LEFT_OVER: Duration = Duration::from_secs(1);
 struct Cli {
     #[command(flatten)]
     told: Told,
+    /// In a session of its own: for what starts it in the background
+    #[arg(long, hide = true)]
+    own_session: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -141,6 +144,11 @@ impl From<Told> for Flags {
 fn main() -> ExitCode {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(USUAL_BLOCK_BYTES)));
     let cli = Cli::parse();
+    #[cfg(unix)]
+    if cli.own_session {
+        // A terminal that closes is nothing to it. One that has its own session keeps that.
+        let _ = rustix::process::setsid();
+    }
     let done = match cli.command {
         None => run(&cli.told.into()),
         Some(command) => carry_out(command, cli.told),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stderr, clippy::print_stdout)] // A part of `main`.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -55,13 +56,23 @@ enum Act {
         #[command(flatten)]
         told: Box<Told>,
         /// Without a login too, from the system's start on
-        #[arg(long)]
+        #[arg(long, conflicts_with = "background")]
         linger: bool,
+        /// Not at login, only now: where no service manager answers
+        #[arg(long)]
+        background: bool,
+        /// With --serve, listen for others too, unless something says where to listen
+        #[arg(long, requires = "serve")]
+        reachable: bool,
     },
     /// Stop it, and start it at login no longer
     Uninstall,
     /// Start it now
-    Start,
+    Start {
+        /// Without the service manager
+        #[arg(long)]
+        background: bool,
+    },
     /// Stop it until the next login
     Stop,
     /// Stop it, and start it
@@ -115,14 +126,32 @@ fn document(service: Option<&ServiceStatus>, error: Option<Fault<'_>>) {
 }
 
 fn carry_out(act: Act) -> Result<(Steps, ServiceStatus), Refusal> {
-    let paths = Paths::from_env(|name| std::env::var_os(name))?;
-    let service = Service::new(&paths, System);
+    let paths = Paths::from_env(var)?;
+    let by_manager = Service::new(&paths, System);
+    let mut service = Service::new(&paths, System).as_installed();
     let steps = match act {
-        Act::Install { told, linger } => {
-            service.install(&what_to_start(&(*told).into(), &paths)?, linger)?
+        Act::Install { told, linger, background, reachable } => {
+            let mut flags = Flags::from(*told);
+            if reachable && let Some(listen) = config::reachable(&flags, var, &paths.config)? {
+                flags.listen = Some(listen);
+            }
+            service = if background { by_manager.in_background() } else { by_manager };
+            service.install(&what_to_start(&flags, &paths)?, linger)?
         }
-        Act::Uninstall => service.uninstall()?,
-        Act::Start => service.start()?,
+        Act::Uninstall => {
+            let mut steps = service.uninstall()?;
+            // Where the manager does not answer there may be both.
+            if by_manager.told().is_ok() {
+                steps.extend(by_manager.uninstall()?);
+            }
+            steps
+        }
+        Act::Start { background: true } => {
+            let start = service.told()?;
+            service = service.in_background();
+            service.install(&start, false)?
+        }
+        Act::Start { background: false } => service.start()?,
         Act::Stop => service.stop()?,
         Act::Restart => service.restart()?,
         Act::Status => Steps::new(),
@@ -130,10 +159,13 @@ fn carry_out(act: Act) -> Result<(Steps, ServiceStatus), Refusal> {
     Ok((steps, service.status()?))
 }
 
+fn var(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 /// This program with these flags and this shell's variables, looked at before it is promised for
 /// every login.
 fn what_to_start(flags: &Flags, paths: &Paths) -> Result<Start, Refusal> {
-    let var = |name: &str| std::env::var_os(name);
     Config::resolve(flags, var, &Remembered::default(), &paths.config)?;
     config::log_format(flags, var, &paths.config)?;
     let running = std::env::current_exe().map_err(|error| {

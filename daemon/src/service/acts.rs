@@ -1,5 +1,6 @@
 //! What a person has the service do. Each step that was taken is said, and doing it again is fine.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use imgrepo_proto::{ErrorCode, Refusal};
 use super::file::{self, Found};
 use super::manager::{Look, Manager};
 use super::start::Start;
-use super::{Service, Steps, absent, by_hand, owners};
+use super::{Service, Steps, absent, background, by_hand, owners};
 
 /// How long a daemon may take until it answers: a server looks through what an unclean end left.
 const READY: Duration = Duration::from_secs(60);
@@ -24,16 +25,22 @@ impl Service {
     pub fn install(&self, start: &Start, linger: bool) -> Result<Steps, Refusal> {
         let manager = self.manager();
         let file = self.file(&*manager)?;
-        if let Some(owner) = owners::owners(&self.login, Some(&file)).first() {
+        let unit = self.system().file();
+        if let Some(owner) = owners::owners(&self.login, unit.as_deref()).first() {
             let message = format!("cannot install the service: {}", owner.message());
             return Err(Refusal::new(ErrorCode::Conflict, message)
                 .hint(format!("keep that, or first {}", owner.remove)));
+        }
+        if self.in_background {
+            self.may_be_in_background(&*manager, &file)?;
+        } else if let Found::Another(refusal) = self.found_in_background()? {
+            return Err(refusal);
         }
         let text = manager.write(start)?;
         let shown = file.display();
         let mut steps = Steps::new();
         let changed = match self.found(&*manager, &file)? {
-            Found::Another(refusal) => return Err(refusal),
+            Found::Another(refusal) | Found::Elsewhere(refusal) => return Err(refusal),
             Found::Ours { text: before, .. } if before == text => {
                 steps.push(format!("`{shown}` is there already and says the same"));
                 false
@@ -52,8 +59,13 @@ impl Service {
                 true
             }
         };
-        steps.push(format!("at login starts `{}`", start.command()));
+        let when = if self.in_background { "in the background" } else { "at login" };
+        steps.push(format!("{when} starts `{}`", start.command()));
         manager.enable(&file)?;
+        if !self.in_background {
+            // From now on it is the manager's.
+            file::remove(&background::file_in(&self.state))?;
+        }
         match manager.look() {
             // The problems of the status tell it, with what to do.
             Look::Absent(_) => {}
@@ -82,6 +94,28 @@ impl Service {
         Ok(steps)
     }
 
+    /// Whether this may start it without a manager: it would be in the way of what starts it, or
+    /// take the place of a daemon that somebody else started.
+    fn may_be_in_background(&self, manager: &dyn Manager, file: &Path) -> Result<(), Refusal> {
+        let system = self.system();
+        let unit = system.file().map(|unit| self.found(&*system, &unit)).transpose()?;
+        if let Some(Found::Another(refusal)) = unit {
+            return Err(refusal);
+        }
+        if matches!(self.found(manager, file)?, Found::Nothing) && self.is_there() {
+            return Err(by_hand());
+        }
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        // As the daemon makes it.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.state).map_err(|error| {
+            let shown = self.state.display();
+            Refusal::new(ErrorCode::FileError, format!("cannot make `{shown}`: {error}"))
+        })
+    }
+
     /// Stops the service and takes away what `install` made. Where nothing is, nothing is done.
     ///
     /// # Errors
@@ -91,7 +125,7 @@ impl Service {
         let file = self.file(&*manager)?;
         match self.found(&*manager, &file)? {
             Found::Nothing => return Ok(vec!["no service is installed".to_owned()]),
-            Found::Another(refusal) => return Err(refusal),
+            Found::Another(refusal) | Found::Elsewhere(refusal) => return Err(refusal),
             Found::Ours { .. } => {}
         }
         let look = manager.look();

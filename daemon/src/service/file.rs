@@ -22,6 +22,8 @@ pub(super) enum Found {
     },
     /// One that is not ours to touch, and why.
     Another(Refusal),
+    /// Ours, but it starts the daemon of another home of this user, and what to do about it.
+    Elsewhere(Refusal),
 }
 
 /// Looks at the file. `read` understands those that we wrote.
@@ -53,7 +55,7 @@ pub(super) fn find(
         let hint = format!(
             "one of a user starts at login; the other one gives way: {variable}imgrepod service uninstall"
         );
-        return Ok(Found::Another(Refusal::new(ErrorCode::Conflict, message).hint(hint)));
+        return Ok(Found::Elsewhere(Refusal::new(ErrorCode::Conflict, message).hint(hint)));
     }
     Ok(Found::Ours { text, start })
 }

@@ -156,8 +156,8 @@ impl Manager for Launchd<'_> {
         Err(Refusal::new(ErrorCode::Unsupported, message))
     }
 
-    fn log_hint(&self) -> &'static str {
-        "start it by hand to read why: imgrepod"
+    fn log_hint(&self) -> String {
+        "start it by hand to read why: imgrepod".to_owned()
     }
 }
 

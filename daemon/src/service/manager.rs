@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use imgrepo_proto::Refusal;
 
+use super::Problem;
 use super::start::Start;
 
 /// A manager of services.
@@ -50,7 +51,20 @@ pub(super) trait Manager {
     fn linger(&self) -> Result<(), Refusal>;
 
     /// How a person reads what a failed start said.
-    fn log_hint(&self) -> &'static str;
+    fn log_hint(&self) -> String;
+
+    /// The file that it says things to; None where the manager keeps them.
+    fn log_file(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// What is said where the file does not take effect at login.
+    fn not_at_login(&self) -> Problem {
+        Problem::new(
+            "it does not start at login: the unit is there, but not enabled",
+            "imgrepod service install",
+        )
+    }
 }
 
 /// How things are.

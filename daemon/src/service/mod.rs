@@ -6,6 +6,7 @@
 //! daemon already, none is made. Nothing here prints, or knows what the daemon does.
 
 mod acts;
+mod background;
 mod commands;
 mod file;
 mod launchd;
@@ -17,7 +18,7 @@ mod unit;
 mod windows;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use imgrepo_proto::control::{Client, Endpoint};
 use imgrepo_proto::session::command::Program;
@@ -35,14 +36,17 @@ use owners::Owner;
 /// The service of one user and home.
 pub struct Service {
     login: Login,
+    state: PathBuf,
     endpoint: Endpoint,
     commands: Box<dyn Commands + Send + Sync>,
     /// Looked for once: it reads some hundred files.
     others: OnceLock<Vec<Owner>>,
+    /// Whether the daemon is started in the background, and not by this system's manager.
+    in_background: bool,
 }
 
 /// How it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ServiceStatus {
     /// Whether the file is there, and is ours.
     pub installed: bool,
@@ -50,14 +54,22 @@ pub struct ServiceStatus {
     pub enabled: bool,
     /// Whether the daemon runs by it. Without a manager that could tell: whether it runs.
     pub running: bool,
-    /// What starts it, such as `systemd`.
+    /// What starts it, such as `systemd`; `background` where nothing does but a person.
     pub manager: &'static str,
+    /// Why that cannot start anything now.
+    pub absent: Option<String>,
+    /// Whether the file is there and starts the daemon of another home of this user.
+    pub elsewhere: bool,
     /// The file, whether or not it is there.
     pub unit: Option<String>,
     /// Whether it runs without a login too; None where that is not known or not so.
     pub lingering: Option<bool>,
     /// The program that it starts.
     pub program: Option<String>,
+    /// What that is told.
+    pub arguments: Option<Vec<String>>,
+    /// Where it logs to, where that is a file.
+    pub log: Option<String>,
     /// What is not as it should be.
     pub problems: Vec<Problem>,
 }
@@ -86,13 +98,60 @@ impl Service {
     pub fn new(paths: &Paths, commands: impl Commands + Send + Sync + 'static) -> Service {
         Service {
             login: paths.login.clone(),
+            state: paths.state.clone(),
             endpoint: paths.endpoint.clone(),
             commands: Box::new(commands),
             others: OnceLock::new(),
+            in_background: false,
+        }
+    }
+
+    /// The same, without a manager of services.
+    #[must_use]
+    pub fn in_background(mut self) -> Service {
+        self.in_background = true;
+        self
+    }
+
+    /// The same by what is installed: in the background where it was started so, unless this
+    /// system's manager has it and answers.
+    #[must_use]
+    pub fn as_installed(self) -> Service {
+        let is_by_manager = || {
+            let manager = self.system();
+            let found = manager.file().map(|file| self.found(&*manager, &file));
+            matches!(found, Some(Ok(Found::Ours { .. })))
+                && !matches!(manager.look(), Look::Absent(_))
+        };
+        match background::file_in(&self.state).exists() && !is_by_manager() {
+            true => self.in_background(),
+            false => self,
         }
     }
 
     fn manager(&self) -> Box<dyn Manager + '_> {
+        if !self.in_background {
+            return self.system();
+        }
+        Box::new(self.background())
+    }
+
+    /// No manager.
+    fn background(&self) -> background::Background<'_> {
+        background::Background {
+            state: &self.state,
+            endpoint: &self.endpoint,
+            home: self.login.home.as_deref(),
+            child: Mutex::new(None),
+        }
+    }
+
+    fn found_in_background(&self) -> Result<Found, Refusal> {
+        self.found(&self.background(), &background::file_in(&self.state))
+    }
+
+    /// This system's manager.
+    fn system(&self) -> Box<dyn Manager + '_> {
         let (login, commands) = (&self.login, &*self.commands);
         if cfg!(target_os = "macos") {
             Box::new(launchd::Launchd { login, commands })
@@ -106,7 +165,7 @@ impl Service {
     /// What starts the daemon at the next login, by looking at files alone; None where nothing does.
     #[must_use]
     pub fn autostart(&self) -> Option<String> {
-        let manager = self.manager();
+        let manager = self.system();
         let file = manager.file();
         if let Some(file) = &file
             && let Ok(Found::Ours { .. }) = self.found(&*manager, file)
@@ -127,41 +186,47 @@ impl Service {
         let look = manager.look();
         let file = manager.file();
         let mut status = ServiceStatus {
-            installed: false,
-            enabled: false,
-            running: false,
             manager: manager.name(),
+            absent: match &look {
+                Look::Absent(why) => Some(why.clone()),
+                _ => None,
+            },
             unit: file.as_ref().map(|file| file.display().to_string()),
             lingering: manager.lingering(),
-            program: None,
-            problems: Vec::new(),
+            log: manager.log_file().map(|file| file.display().to_string()),
+            ..ServiceStatus::default()
         };
         let found = match &file {
             Some(file) => self.found(&*manager, file)?,
             None => Found::Nothing,
         };
         let problems = &mut status.problems;
-        let owners = owners::owners(&self.login, file.as_deref());
+        let owners = owners::owners(&self.login, self.system().file().as_deref());
         problems.extend(owners.iter().map(|owner| Problem::new(owner.message(), &owner.remove)));
         match &found {
             Found::Nothing => {}
-            Found::Another(refusal) => problems
-                .push(Problem { message: refusal.message.clone(), hint: refusal.hint.clone() }),
+            Found::Another(refusal) | Found::Elsewhere(refusal) => {
+                status.elsewhere = matches!(found, Found::Elsewhere(_));
+                let (message, hint) = (refusal.message.clone(), refusal.hint.clone());
+                problems.push(Problem { message, hint });
+            }
             Found::Ours { start, .. } => {
                 status.installed = true;
                 status.enabled = file.as_ref().is_some_and(|file| manager.is_enabled(file));
                 status.program = Some(start.program.display().to_string());
+                let arguments = start.arguments.iter().map(|word| word.display().to_string());
+                status.arguments = Some(arguments.collect());
                 let is_there = self.is_there();
                 status.running = match look {
                     Look::Absent(_) => is_there,
                     _ => look == Look::Running,
                 };
-                problems.extend(start::fleeting(&start.program, &self.login));
+                // What starts nothing tomorrow need not be there then.
+                if !self.in_background {
+                    problems.extend(start::fleeting(&start.program, &self.login));
+                }
                 if !status.enabled {
-                    problems.push(Problem::new(
-                        "it does not start at login: the unit is there, but not enabled",
-                        "imgrepod service install",
-                    ));
+                    problems.push(manager.not_at_login());
                 }
                 problems.extend(what_is_wrong(&*manager, &look, start, is_there));
             }
@@ -182,11 +247,7 @@ impl Service {
 
     /// Why a daemon does not answer; None where it does.
     fn greeting(&self) -> Option<ErrorCode> {
-        let program = Program {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        Client::connect(&self.endpoint, program).err().map(|refusal| refusal.code)
+        Client::connect(&self.endpoint, this_program()).err().map(|refusal| refusal.code)
     }
 
     fn file(&self, manager: &dyn Manager) -> Result<PathBuf, Refusal> {
@@ -200,13 +261,29 @@ impl Service {
         file::find(file, self.login.home.as_deref(), |text| manager.read(text))
     }
 
+    /// What is started, where it is installed.
+    ///
+    /// # Errors
+    /// `not_found` where none is, `conflict` where the file is another's.
+    pub fn told(&self) -> Result<Start, Refusal> {
+        self.installed(&*self.manager())
+    }
+
     fn installed(&self, manager: &dyn Manager) -> Result<Start, Refusal> {
         match self.found(manager, &self.file(manager)?)? {
             Found::Ours { start, .. } => Ok(start),
-            Found::Another(refusal) => Err(refusal),
+            Found::Another(refusal) | Found::Elsewhere(refusal) => Err(refusal),
             Found::Nothing => Err(Refusal::new(ErrorCode::NotFound, "no service is installed")
                 .hint("imgrepod service install")),
         }
+    }
+}
+
+/// This program, to the daemon.
+fn this_program() -> Program {
+    Program {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 

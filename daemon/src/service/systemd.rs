@@ -161,8 +161,8 @@ impl Manager for Systemd<'_> {
             .hint(format!("ask for it as root: sudo loginctl enable-linger {user}")))
     }
 
-    fn log_hint(&self) -> &'static str {
-        "read why: journalctl --user -u imgrepod -n 20"
+    fn log_hint(&self) -> String {
+        "read why: journalctl --user -u imgrepod -n 20".to_owned()
     }
 }
 

@@ -156,6 +156,49 @@ fn what_is_anothers_is_left_alone() {
 }
 
 #[test]
+fn in_the_background_it_gets_in_nobodys_way() {
+    let scene = Scene::new(None);
+    let start = scene.start(None, &["--serve"]);
+    let kept = scene.home.path().join("state/background.json");
+    // The program of this scene is none.
+    let refused = scene.service(None).in_background().install(&start, false).unwrap_err();
+    assert!(refused.message.starts_with("cannot start `"), "{refused}");
+    assert!(kept.exists() && !scene.unit().exists());
+    let status = scene.service(None).as_installed().status().unwrap();
+    assert_eq!((status.manager, status.installed), ("background", true));
+    assert!(!status.enabled && !status.running && status.absent.is_none());
+    assert_eq!(status.arguments.unwrap(), ["--serve"]);
+    assert_eq!(scene.service(None).as_installed().told().unwrap(), start);
+    assert_eq!(scene.service(None).autostart(), None);
+
+    // What the manager takes over is its own from then on.
+    scene.service(None).install(&start, false).unwrap();
+    assert!(!kept.exists());
+    let status = scene.service(None).as_installed().status().unwrap();
+    assert_eq!((status.manager, status.absent.as_deref()), ("systemd", Some("no bus")));
+    let status = scene.service(Some("/h")).as_installed().status().unwrap();
+    assert!(status.elsewhere && !status.installed);
+    scene.service(None).uninstall().unwrap();
+
+    // What cannot be read is neither replaced nor removed.
+    fs::write(&kept, "{").unwrap();
+    for service in [scene.service(None), scene.service(None).in_background()] {
+        assert_eq!(service.install(&start, false).unwrap_err().code, ErrorCode::Conflict);
+    }
+    let service = scene.service(None).as_installed();
+    assert_eq!(service.uninstall().unwrap_err().code, ErrorCode::Conflict);
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "{");
+    fs::remove_file(&kept).unwrap();
+
+    // A unit by hand is kept, and used as it is.
+    fs::create_dir_all(scene.unit().parent().unwrap()).unwrap();
+    fs::write(scene.unit(), "[Service]\nExecStart=/usr/bin/imgrepod\n").unwrap();
+    let refused = scene.service(None).in_background().install(&start, false).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Conflict);
+    assert!(!kept.exists());
+}
+
+#[test]
 fn lingering_is_asked_for_only_when_told() {
     let scene = Scene::new(Some(false));
     let start = scene.start(None, &[]);

@@ -17,25 +17,7 @@ use imgrepo_proto::control::reply::SessionState;
 use person::{Person, Process, until};
 
 /// A `systemctl` that knows one unit and starts what that says. `show` answers as systemd does.
-const SYSTEMCTL: &str = r#"#!/bin/sh
-echo "$*" >> "$HOME/asked"
-unit="$HOME/.config/systemd/user/imgrepod.service"
-process=$(cat "$HOME/process" 2>/dev/null)
-runs() { grep -qs '^State:.[^Z]' "/proc/$process/status"; }
-case "$*" in
-*" show "*)
-    if runs; then echo ActiveState=active
-    else echo ActiveState=inactive; fi
-    echo SubState=x; echo LoadState=loaded ;;
-*" start "*)
-    env -i HOME="$HOME" sh -c "exec $(sed -n 's/^ExecStart=//p' "$unit")" \
-        </dev/null >/dev/null 2>&1 &
-    echo $! > "$HOME/process" ;;
-*" stop "*)
-    kill "$process"
-    while runs; do sleep 0.01; done ;;
-esac
-"#;
+const SYSTEMCTL: &str = include_str!("systemctl.sh");
 
 #[test]
 fn a_life_of_a_service_under_a_systemctl() {
@@ -110,6 +92,45 @@ fn a_daemon_that_does_not_start_is_said() {
         assert_eq!(person.service(&format!("install {wrong}")).code, 2, "{wrong}");
         assert!(!person.unit().exists());
     }
+}
+
+/// Ends the daemon of a person with the test.
+struct Ends<'a>(&'a Person);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.connect().map(|mut daemon| daemon.call(&Request::Stop));
+    }
+}
+
+#[test]
+fn a_life_in_the_background() {
+    let person = Person::new();
+    let ends = Ends(&person);
+    let install = "install --background --serve --listen 127.0.0.1:0 --user ana";
+    let installed = person.service(install);
+    assert_eq!(installed.code, 0, "{installed:?}");
+    assert!(installed.said.contains("started the daemon"), "{installed:?}");
+    assert!(installed.complaint.contains("nothing starts it at login"), "{installed:?}");
+    assert!(!person.unit().exists());
+    let first = person.status().daemon.pid;
+    assert!(person.service(install).said.contains("it is running"));
+    assert_eq!((person.status().daemon.pid, person.status().daemon.autostart), (first, None));
+
+    assert_eq!(person.service("restart").code, 0);
+    assert_ne!(person.status().daemon.pid, first);
+    assert_eq!(person.service("stop").code, 0);
+    assert_eq!(person.service("status").code, 3);
+    // What another shell has set changes nothing.
+    let mut start = person.imgrepod(std::path::Path::new(env!("CARGO_BIN_EXE_imgrepod")));
+    start.env("IMGREPO_USER", "bia").env("IMGREPO_CONFIG", "/gone").args(["service", "start"]);
+    assert_eq!(person.end(start).code, 0);
+    assert_eq!(person.status().session.user, "ana");
+
+    assert_eq!(person.service("uninstall").code, 0);
+    assert!(person.connect().is_err());
+    assert_eq!(person.service("start").code, 5);
+    drop(ends);
 }
 
 /// The machine ends and begins anew: the unit's command line is run with no variable but HOME.

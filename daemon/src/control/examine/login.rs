@@ -63,8 +63,7 @@ mod tests {
             manager: "systemd",
             unit: Some("/u".to_owned()),
             lingering: Some(true),
-            program: None,
-            problems: Vec::new(),
+            ..ServiceStatus::default()
         }
     }
 
