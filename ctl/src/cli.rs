@@ -3,6 +3,7 @@
 
 mod people;
 mod transfers;
+mod up;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -22,6 +23,7 @@ pub(crate) use self::people::{
 pub(crate) use self::transfers::{
     After, Limit, Queue, QueueLs, Status, Verify, Watch, WatchAdd, Way, Which,
 };
+pub(crate) use self::up::Up;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -82,6 +84,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Show how everything is: daemon, session, queue, watched folders, transfers
     Status(Status),
+    /// Make all of it run: what starts the daemon, the daemon, watched folders
+    Up(Up),
     /// Open the session to a server and keep it open, across restarts too
     Connect(Connect),
     /// End the session in order and stay offline

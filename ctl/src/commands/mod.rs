@@ -23,6 +23,7 @@ mod rm;
 pub(crate) mod status;
 mod stop;
 mod trash;
+pub(crate) mod up;
 mod upload;
 mod verify;
 mod wait;
@@ -44,6 +45,7 @@ use crate::several::{self, Pace, Results};
 pub(crate) fn run(context: &Arc<Context>, command: Command) -> Result<(), Failure> {
     match command {
         Command::Status(args) => status::run(context, &args),
+        Command::Up(args) => up::run(context, &args),
         Command::Connect(args) => connect::run(context, args),
         Command::Disconnect => disconnect::run(context),
         Command::Upload(args) => upload::run(context, &args),
