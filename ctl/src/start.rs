@@ -11,9 +11,12 @@ pub(crate) fn is_restart(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::NotRunning | ErrorCode::ShuttingDown | ErrorCode::TimedOut)
 }
 
-/// The one command that starts this one.
+/// The one command that starts this one as it was before.
 pub(crate) fn command(var: impl Fn(&str) -> Option<OsString>) -> &'static str {
     let path = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if background(path).is_some_and(|file| file.is_file()) {
+        return "imgctl up";
+    }
     let unit = unit(path).and_then(|unit| std::fs::read(unit).ok());
     let is_of_this_home = |unit: Vec<u8>| {
         let unit = String::from_utf8_lossy(&unit).into_owned();
@@ -26,6 +29,15 @@ pub(crate) fn command(var: impl Fn(&str) -> Option<OsString>) -> &'static str {
         true => "imgrepod service start",
         false => "imgrepod",
     }
+}
+
+/// What is kept of a daemon that was started in the background.
+fn background(path: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let state = path("IMGREPO_HOME").map(|home| home.join("state")).or_else(|| {
+        let state = path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        Some(state.or_else(|| Some(path("HOME")?.join(".local/state")))?.join("imgrepo"))
+    });
+    Some(state?.join("background.json"))
 }
 
 /// Where the service manager of this system looks for the daemon.
@@ -63,5 +75,10 @@ mod tests {
         std::fs::write(&unit, "[Service]\nEnvironment=\"IMGREPO_HOME=/h\"\n").unwrap();
         assert_eq!(command(Some("/h")), "imgrepod service start");
         assert_eq!(command(None), "imgrepod");
+        // One in the background was told things that `imgrepod` alone would not know.
+        let further = home.path().join("further");
+        std::fs::create_dir_all(further.join("state")).unwrap();
+        std::fs::write(further.join("state/background.json"), "").unwrap();
+        assert_eq!(command(further.to_str()), "imgctl up");
     }
 }
