@@ -54,6 +54,7 @@ struct Cli {
     told: Told,
     /// In a session of its own: for what starts it in the background
     #[arg(long, hide = true)]
+    #[cfg_attr(not(unix), allow(dead_code))] // Sessions of processes are Unix's.
     own_session: bool,
     #[command(subcommand)]
     command: Option<Command>,

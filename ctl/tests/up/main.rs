@@ -145,6 +145,27 @@ fn a_start_that_fails_is_shown_and_leaves_nothing_in_the_way() {
 }
 
 #[test]
+fn where_to_listen_is_the_configurations_to_say() {
+    let person = alone();
+    fs::create_dir_all(person.path("repo/config")).unwrap();
+    let text = "[server]\nlisten = '127.0.0.1:0'\n";
+    fs::write(person.path("repo/config/config.toml"), text).unwrap();
+    let said = person.ok(&["up", "--serve"]);
+    assert!(said.contains("server   on 127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn several_at_once_start_one() {
+    let person = alone();
+    let up = || person.command("imgctl", &SERVE).stdout(Stdio::null()).spawn().unwrap();
+    let mut ups: Vec<_> = (0..4).map(|_| up()).collect();
+    for up in &mut ups {
+        assert!(up.wait().unwrap().success());
+    }
+    assert!(person.status().is_some());
+}
+
+#[test]
 fn one_that_was_started_by_hand_is_left_as_it_is() {
     let person = alone();
     let mut by_hand = person.command("imgrepod", &["--serve", "--listen", "127.0.0.1:0"]);

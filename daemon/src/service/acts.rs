@@ -1,5 +1,6 @@
 //! What a person has the service do. Each step that was taken is said, and doing it again is fine.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ impl Service {
     /// # Errors
     /// Something else starts the daemon, a file is in the way, or it cannot be started.
     pub fn install(&self, start: &Start, linger: bool) -> Result<Steps, Refusal> {
+        let _one = self.one_at_a_time()?;
         let manager = self.manager();
         let file = self.file(&*manager)?;
         let unit = self.system().file();
@@ -39,6 +41,7 @@ impl Service {
         let text = manager.write(start)?;
         let shown = file.display();
         let mut steps = Steps::new();
+        let mut is_first = false;
         let changed = match self.found(&*manager, &file)? {
             Found::Another(refusal) | Found::Elsewhere(refusal) => return Err(refusal),
             Found::Ours { text: before, .. } if before == text => {
@@ -56,6 +59,7 @@ impl Service {
             Found::Nothing => {
                 file::write(&file, &text)?;
                 steps.push(format!("wrote `{shown}`"));
+                is_first = true;
                 true
             }
         };
@@ -75,7 +79,14 @@ impl Service {
                 }
                 // Beside a daemon that was started by hand none can run: the status tells it too.
                 if look == Look::Running || !self.is_there() {
-                    self.run_now(&*manager, changed && look == Look::Running, &mut steps)?;
+                    let again = changed && look == Look::Running;
+                    self.run_now(&*manager, again, &mut steps).inspect_err(|_| {
+                        // What never ran stands in the way of nothing that is tried next. A unit
+                        // stays: its manager tries again, and tells why not.
+                        if self.in_background && is_first && !self.is_there() {
+                            let _ = file::remove(&file);
+                        }
+                    })?;
                 }
             }
         }
@@ -105,15 +116,38 @@ impl Service {
         if matches!(self.found(manager, file)?, Found::Nothing) && self.is_there() {
             return Err(by_hand());
         }
+        Ok(())
+    }
+
+    /// In the background nobody but this orders what is done at once: two that start it, or one that
+    /// takes back what another is starting. None where a manager does.
+    fn one_at_a_time(&self) -> Result<Option<File>, Refusal> {
+        if !self.in_background {
+            return Ok(None);
+        }
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
         // As the daemon makes it.
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.state).map_err(|error| {
-            let shown = self.state.display();
-            Refusal::new(ErrorCode::FileError, format!("cannot make `{shown}`: {error}"))
-        })
+        let path = self.state.join("background.lock");
+        let failed = |error: &dyn std::fmt::Display| {
+            let shown = path.display();
+            Refusal::new(ErrorCode::FileError, format!("cannot lock `{shown}`: {error}"))
+        };
+        let file = builder.create(&self.state).and_then(|()| File::create(&path));
+        let file = file.map_err(|error| failed(&error))?;
+        // One before this one waits for a daemon no longer than that.
+        let deadline = Instant::now() + 2 * READY;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(ASK_EVERY);
+                }
+                Err(error) => return Err(failed(&error)),
+            }
+        }
     }
 
     /// Stops the service and takes away what `install` made. Where nothing is, nothing is done.
@@ -121,6 +155,7 @@ impl Service {
     /// # Errors
     /// The file is another's, or it cannot be stopped.
     pub fn uninstall(&self) -> Result<Steps, Refusal> {
+        let _one = self.one_at_a_time()?;
         let manager = self.manager();
         let file = self.file(&*manager)?;
         match self.found(&*manager, &file)? {
@@ -152,6 +187,7 @@ impl Service {
     /// `not_found` where none is installed, `conflict` where a daemon runs beside it, or why it
     /// does not start.
     pub fn start(&self) -> Result<Steps, Refusal> {
+        let _one = self.one_at_a_time()?;
         let manager = self.manager();
         self.installed(&*manager)?;
         let mut steps = Steps::new();
@@ -165,6 +201,7 @@ impl Service {
     /// `not_found` where none is installed, `conflict` where a daemon runs beside it, or why it
     /// does not stop.
     pub fn stop(&self) -> Result<Steps, Refusal> {
+        let _one = self.one_at_a_time()?;
         let manager = self.manager();
         let start = self.installed(&*manager)?;
         match manager.look() {
@@ -183,6 +220,7 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub fn restart(&self) -> Result<Steps, Refusal> {
+        let _one = self.one_at_a_time()?;
         let manager = self.manager();
         self.installed(&*manager)?;
         let mut steps = Steps::new();

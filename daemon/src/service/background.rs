@@ -56,7 +56,8 @@ pub(super) fn file_in(state: &Path) -> PathBuf {
 }
 
 impl Background<'_> {
-    fn log(&self) -> PathBuf {
+    /// What a daemon in the background says.
+    pub(super) fn log(&self) -> PathBuf {
         self.state.join(LOG)
     }
 
@@ -192,10 +193,6 @@ impl Manager for Background<'_> {
 
     fn log_hint(&self) -> String {
         format!("read why: tail {}", self.log().display())
-    }
-
-    fn log_file(&self) -> Option<PathBuf> {
-        Some(self.log())
     }
 
     fn not_at_login(&self) -> Problem {

@@ -53,11 +53,6 @@ pub(super) trait Manager {
     /// How a person reads what a failed start said.
     fn log_hint(&self) -> String;
 
-    /// The file that it says things to; None where the manager keeps them.
-    fn log_file(&self) -> Option<PathBuf> {
-        None
-    }
-
     /// What is said where the file does not take effect at login.
     fn not_at_login(&self) -> Problem {
         Problem::new(

@@ -68,7 +68,7 @@ pub struct ServiceStatus {
     pub program: Option<String>,
     /// What that is told.
     pub arguments: Option<Vec<String>>,
-    /// Where it logs to, where that is a file.
+    /// The log of daemons in the background, where there is one.
     pub log: Option<String>,
     /// What is not as it should be.
     pub problems: Vec<Problem>,
@@ -193,7 +193,9 @@ impl Service {
             },
             unit: file.as_ref().map(|file| file.display().to_string()),
             lingering: manager.lingering(),
-            log: manager.log_file().map(|file| file.display().to_string()),
+            log: Some(self.background().log())
+                .filter(|log| log.is_file())
+                .map(|log| log.display().to_string()),
             ..ServiceStatus::default()
         };
         let found = match &file {

@@ -163,7 +163,8 @@ fn in_the_background_it_gets_in_nobodys_way() {
     // The program of this scene is none.
     let refused = scene.service(None).in_background().install(&start, false).unwrap_err();
     assert!(refused.message.starts_with("cannot start `"), "{refused}");
-    assert!(kept.exists() && !scene.unit().exists());
+    assert!(!kept.exists() && !scene.unit().exists());
+    fs::write(&kept, scene.service(None).background().write(&start).unwrap()).unwrap();
     let status = scene.service(None).as_installed().status().unwrap();
     assert_eq!((status.manager, status.installed), ("background", true));
     assert!(!status.enabled && !status.running && status.absent.is_none());

@@ -9,7 +9,7 @@ use imgrepo_proto::name::shown;
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use super::service::{self, Service};
-use super::wanted::{Act, Wanted};
+use super::wanted::{self, Act, Wanted};
 use crate::context::{Context, unexpected};
 
 /// What was done, and what starts it from now on.
@@ -40,9 +40,12 @@ pub(super) fn bring(context: &Context, wanted: &Wanted) -> Result<Brought, Refus
         (Act::Service(words), _) => words,
     };
     let service = service::call(&words).inspect_err(|_| {
-        show_log(context);
+        if wanted::is_in_background(&before) {
+            // It has taken back what never ran.
+            return show_log(context);
+        }
         // What has never run must not stand in the way of what is tried next. One that is merely
-        // slow answers late, and one that somebody else started meanwhile does so too.
+        // slow answers late.
         let is_gone = status(context).is_err_and(|why| why.code == ErrorCode::NotRunning);
         if !before.installed && is_gone {
             let _ = service::call(&["uninstall".into()]);

@@ -42,7 +42,7 @@ pub(super) struct Service {
     /// Whether it runs without a login too, where that is known.
     #[serde(default)]
     pub(super) lingering: Option<bool>,
-    /// Where it logs to.
+    /// The log of daemons in the background.
     #[serde(default)]
     pub(super) log: Option<String>,
     /// What is not as it should be.

@@ -37,9 +37,7 @@ impl Wanted {
     /// What has to be done where things stand so; `status` is of a daemon that runs.
     pub(super) fn act(&self, service: &Service, status: Option<&Status>) -> Result<Act, Refusal> {
         self.may_be(service, status)?;
-        let in_background =
-            service.absent.is_some() || service.elsewhere || service.manager == BACKGROUND;
-        let background = in_background.then(|| OsString::from("--background"));
+        let background = is_in_background(service).then(|| OsString::from("--background"));
         Ok(match (status, service.installed) {
             (Some(_), _) => Act::Nothing,
             (None, true) => {
@@ -121,6 +119,11 @@ impl Wanted {
         }
         Ok(())
     }
+}
+
+/// Whether the daemon is to run without a manager.
+pub(super) fn is_in_background(service: &Service) -> bool {
+    service.absent.is_some() || service.elsewhere || service.manager == BACKGROUND
 }
 
 /// Whether a server that was told to listen there listens here. Port 0 is any.
