@@ -10,7 +10,7 @@ use imgrepo_proto::name::shown;
 use imgrepo_proto::{ErrorCode, Refusal, Secret};
 
 use crate::cli;
-use crate::commands::status;
+use crate::commands::{status, up};
 use crate::context::Context;
 use crate::echo::Silence;
 use crate::failure::{Failure, cause};
@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context, args: cli::Join) -> Result<(), Failure> {
     let wrap = |refusal| Failure::new(ACT, refusal);
     let given = args.link.map(|text| read(&text)).transpose().map_err(wrap)?;
     // Before a person is asked for something that leads nowhere.
-    ensure_daemon(context)?;
+    up::ensure_daemon(context)?;
     let link = match given {
         Some(link) => link,
         None => asked(context).and_then(|text| read(&text)).map_err(wrap)?,
@@ -49,11 +49,6 @@ pub(crate) fn run(context: &Context, args: cli::Join) -> Result<(), Failure> {
     }
     context.out.note("next: imgctl watch add DIR");
     Ok(())
-}
-
-/// Whether there is a daemon to join by.
-fn ensure_daemon(context: &Context) -> Result<(), Failure> {
-    context.open().map(drop).map_err(|refusal| Failure::new(ACT, refusal))
 }
 
 /// The link in a text. What cannot be read is known here already, and not quoted.

@@ -99,7 +99,6 @@ pub(crate) fn run(context: &Context, args: &cli::Up) -> Result<(), Failure> {
 
 /// For other commands: where no daemon answers, it is started as `imgctl up` would, and that is said
 /// in a line. One that answers is left as it is.
-#[allow(dead_code)] // `join` uses it.
 pub(crate) fn ensure_daemon(context: &Context) -> Result<(), Failure> {
     let wrap = |refusal| Failure::new("start the daemon", refusal);
     match context.open() {
