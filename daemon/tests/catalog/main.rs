@@ -12,4 +12,5 @@ mod histories;
 mod imports;
 mod pages;
 mod people;
+mod people_histories;
 mod scene;

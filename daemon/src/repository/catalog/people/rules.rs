@@ -91,7 +91,7 @@ impl<B: Book> Scene<'_, B> {
             let name = shown(person.shown.as_str());
             if person.is_disabled {
                 let message = format!("cannot invite a device of `{name}`, who is not let in");
-                let hint = format!("imgctl people enable `{name}`");
+                let hint = format!("imgctl people enable {name}");
                 return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint(hint)));
             }
             // Whoever held such a device would be the owner in everybody's eyes.
@@ -100,6 +100,13 @@ impl<B: Book> Scene<'_, B> {
                     "cannot invite a device of `{name}`, who runs the server: only they may"
                 );
                 return refused(ErrorCode::Denied, message);
+            }
+        }
+        if let Some(id) = new.guest {
+            let guest = self.book.person(id)?;
+            if guest.is_none_or(|guest| guest.kind != PersonKind::Guest) {
+                let message = "cannot invite: there is no guest of that number";
+                return refused(ErrorCode::NotFound, message);
             }
         }
         let live = self.book.live_invitations(self.now)?;
