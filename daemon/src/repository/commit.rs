@@ -91,6 +91,7 @@ impl Committer {
         let mut proposals = Vec::with_capacity(works.len());
         let mut hearers = Vec::with_capacity(works.len());
         let mut purges: Vec<(Purge, u64, bool)> = Vec::new();
+        let mut seen = Vec::new();
         for work in works {
             match work {
                 Work::Propose { by, from, make, then } => match make(&*self.catalog) {
@@ -116,7 +117,7 @@ impl Committer {
                     }
                 }
                 Work::Collect(hash) => self.collect(vec![hash]),
-                Work::Seen(device) => self.seen(device),
+                Work::Seen(device) => seen.push(device),
             }
         }
         let outcomes = self.commit_group(&proposals);
@@ -154,14 +155,18 @@ impl Committer {
             self.announced.send_replace(newest);
         }
         self.collect(garbage);
+        if !seen.is_empty() {
+            self.seen(&seen);
+        }
     }
 
-    /// Notes that a device was seen; a moment that is lost costs nothing.
-    fn seen(&self, device: DeviceId) {
+    /// Notes that devices were seen, when nobody of the group waits any more; a note that is lost costs
+    /// nothing.
+    fn seen(&self, devices: &[DeviceId]) {
         let now = Timestamp::now();
-        let noted = self.catalog.seen(device, people::seen_before(now), now);
+        let noted = self.catalog.seen(devices, people::seen_before(now), now);
         if let Err(error) = noted {
-            tracing::warn!("cannot note when a device was seen: {error}");
+            tracing::warn!("cannot note when devices were seen: {error}");
         }
     }
 

@@ -440,7 +440,7 @@ fn a_device_is_seen_once_an_hour() {
     for folk in folk() {
         folk.account("ana", 1);
         let seen = |at: Timestamp| {
-            folk.scene.catalog.seen(DeviceId(1), at - HOUR, at).unwrap();
+            folk.scene.catalog.seen(&[DeviceId(9), DeviceId(1)], at - HOUR, at).unwrap();
             folk.scene.catalog.device(DeviceId(1)).unwrap().unwrap().seen_at.unwrap()
         };
         let first = seen(now());

@@ -346,8 +346,14 @@ pub trait Catalog: Send + Sync {
     /// first, at most `limit`.
     fn audit(&self, before: Option<u64>, limit: u32) -> CatalogResult<Vec<AuditEntry>>;
 
-    /// Notes that a device was seen now, unless it was since `last_before`.
-    fn seen(&self, device: DeviceId, last_before: Timestamp, now: Timestamp) -> CatalogResult<()>;
+    /// Notes that these devices were seen now, but for those that were since `last_before`. In one
+    /// transaction: after a start all come back at once.
+    fn seen(
+        &self,
+        devices: &[DeviceId],
+        last_before: Timestamp,
+        now: Timestamp,
+    ) -> CatalogResult<()>;
 
     /// Bytes of the images, listed or in the trash, of this person (or of all). Kept, not counted.
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64>;

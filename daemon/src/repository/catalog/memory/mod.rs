@@ -343,8 +343,16 @@ impl Catalog for MemoryCatalog {
         Ok(self.kept().audit(before, limit))
     }
 
-    fn seen(&self, device: DeviceId, last_before: Timestamp, now: Timestamp) -> CatalogResult<()> {
-        self.kept().seen(device, last_before, now);
+    fn seen(
+        &self,
+        devices: &[DeviceId],
+        last_before: Timestamp,
+        now: Timestamp,
+    ) -> CatalogResult<()> {
+        let mut kept = self.kept();
+        for device in devices {
+            kept.seen(*device, last_before, now);
+        }
         Ok(())
     }
 

@@ -315,8 +315,13 @@ impl Catalog for SqliteCatalog {
         self.read(|reader| people::audit(reader, before, limit))
     }
 
-    fn seen(&self, device: DeviceId, last_before: Timestamp, now: Timestamp) -> CatalogResult<()> {
-        self.write(|writer| people::seen(writer, device, last_before, now))
+    fn seen(
+        &self,
+        devices: &[DeviceId],
+        last_before: Timestamp,
+        now: Timestamp,
+    ) -> CatalogResult<()> {
+        self.write(|writer| people::seen(writer, devices, last_before, now))
     }
 
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64> {

@@ -378,12 +378,18 @@ pub(super) fn bytes_of(connection: &Connection, person: PersonId) -> rusqlite::R
 
 /// See [`super::Catalog::seen`].
 pub(super) fn seen(
-    connection: &Connection,
-    id: DeviceId,
+    connection: &mut Connection,
+    devices: &[DeviceId],
     last_before: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
     let sql = "UPDATE device SET seen_at = ?1 WHERE id = ?2 AND (seen_at IS NULL OR seen_at < ?3)";
-    let values = (now.as_millisecond(), integer(id.0), last_before.as_millisecond());
-    connection.prepare_cached(sql)?.execute(values).map(|_| ())
+    let (now, last_before) = (now.as_millisecond(), last_before.as_millisecond());
+    let mut statement = transaction.prepare_cached(sql)?;
+    for device in devices {
+        statement.execute((now, integer(device.0), last_before))?;
+    }
+    drop(statement);
+    transaction.commit()
 }
