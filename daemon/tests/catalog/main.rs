@@ -13,4 +13,5 @@ mod imports;
 mod pages;
 mod people;
 mod people_histories;
+mod people_lists;
 mod scene;
