@@ -15,10 +15,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use file::File;
-
+pub use guests::Guests;
 pub use log::{LogFormat, log_format};
 
 mod file;
+mod guests;
 mod log;
 
 /// The command line's part.
@@ -107,8 +108,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The name that it is reached by from elsewhere.
     pub public_host: Option<String>,
-    /// Whether those who reach it may use it without an account.
-    pub guests: bool,
+    /// What those may do who come without an account.
+    pub guests: Guests,
     /// Whether they may do so unencrypted from elsewhere: only where it was said that guests may.
     pub plaintext_guests: bool,
     /// The certificate and the key that were given, absolute; its own without.
@@ -344,7 +345,16 @@ fn server(
         Some(text) => address(&text)?,
         None => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
     };
-    let open = flags.allow_guests || file.allow_guests.unwrap_or(false);
+    if file.allow_guests.is_some() && file.guests.is_some() {
+        let message = "`allow_guests` of the configuration is the old spelling of \
+                       `guests = \"upload\"`: give `guests` alone";
+        return Err(Refusal::new(ErrorCode::FileError, message));
+    }
+    // What was said, where anything was: the flag, the file, the file as it was spelled before.
+    let said = match (flags.allow_guests, file.guests, file.allow_guests) {
+        (true, ..) | (_, None, Some(true)) => Some(Guests::Upload),
+        (_, guests, _) => guests,
+    };
     let tls_files = match (&flags.tls_cert, &flags.tls_key, file.tls_cert, file.tls_key) {
         (Some(certificate), Some(key), ..) => Some((certificate.clone(), key.clone())),
         (_, _, Some(certificate), Some(key)) => Some((folder.join(certificate), folder.join(key))),
@@ -370,9 +380,12 @@ fn server(
     Ok(ServerConfig {
         listen,
         public_host: file.public_host,
-        // On loopback they are this machine's own users.
-        guests: open || listen.ip().is_loopback(),
-        plaintext_guests: open,
+        // On loopback they are this machine's own users, unless a proxy leads others there.
+        guests: said.unwrap_or(match listen.ip().is_loopback() && behind_proxy.is_empty() {
+            true => Guests::Upload,
+            false => Guests::No,
+        }),
+        plaintext_guests: said.is_some_and(|guests| guests != Guests::No),
         tls_files,
         behind_proxy,
         max_image_bytes: bytes(file.max_image_size, MAX_IMAGE_BYTES),

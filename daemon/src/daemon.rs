@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Mode, Remembered, ServerConfig};
+use crate::config::{Config, Guests, Mode, Remembered, ServerConfig};
 use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool};
 use crate::paths::Paths;
 use crate::repository::{self, Repository};
@@ -267,7 +267,7 @@ impl Serving {
         };
         let settings = server::Settings {
             listen: told.listen,
-            allow_guests: told.guests,
+            guests: told.guests,
             plaintext_guests: told.plaintext_guests,
             identity: Some(identity),
             trusted_proxies: told.behind_proxy.clone(),
@@ -296,7 +296,7 @@ impl Serving {
         let server = self.server.clone();
         control::ServerFacts {
             listen: self.server.address(),
-            guests: told.guests,
+            guests: told.guests != Guests::No,
             data: paths.data.clone(),
             repository: self.repository.clone(),
             sessions: Box::new(move || server.sessions()),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use super::Guests;
 use imgrepo_proto::{ErrorCode, Refusal};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
@@ -25,6 +26,7 @@ pub(super) struct File {
 pub(super) struct Server {
     pub(super) listen: Option<String>,
     pub(super) public_host: Option<String>,
+    pub(super) guests: Option<Guests>,
     pub(super) allow_guests: Option<bool>,
     pub(super) tls_cert: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,

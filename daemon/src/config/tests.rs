@@ -61,7 +61,7 @@ fn flag_variable_remembered_file_default_in_this_order() {
 fn a_server_has_its_own_precedence_and_defaults() {
     let plain = server(Flags::default(), &[("IMGREPO_CONNECT", "x")], "").unwrap();
     assert_eq!(plain.listen.to_string(), "127.0.0.1:8765");
-    assert!(plain.guests);
+    assert_eq!((plain.guests, plain.plaintext_guests), (Guests::Upload, false));
     assert_eq!(plain.max_image_bytes, MAX_IMAGE_BYTES);
     let file = "[server]\nlisten = \"127.0.0.1:1\"\nmax_image_size = \"5 MiB\"\n\
                 v1_budget = 7\ntrash_days = 3\nmax_sessions = 2\n";
@@ -81,16 +81,33 @@ fn a_server_has_its_own_precedence_and_defaults() {
 }
 
 #[test]
-fn elsewhere_guests_are_let_in_where_that_is_said() {
-    let away = Flags { listen: Some("0.0.0.0:0".into()), ..Flags::default() };
-    let guests = |flags: Flags, file: &str| {
-        let told = server(flags, &[], file).unwrap();
-        (told.guests, told.plaintext_guests)
-    };
-    assert_eq!(guests(Flags::default(), ""), (true, false));
-    assert_eq!(guests(away.clone(), ""), (false, false));
-    assert_eq!(guests(Flags { allow_guests: true, ..away.clone() }, ""), (true, true));
-    assert_eq!(guests(away, "[server]\nallow_guests = true\n"), (true, true));
+fn guests_are_let_in_from_elsewhere_only_where_that_is_said() {
+    let here = Flags::default();
+    let there = Flags { listen: Some("0.0.0.0:0".into()), ..Flags::default() };
+    let proxied = Flags { behind_proxy: Some("127.0.0.1".into()), ..Flags::default() };
+    let opened = |flags: &Flags| Flags { allow_guests: true, ..flags.clone() };
+    let (no, view, upload) = (Guests::No, Guests::View, Guests::Upload);
+    for (flags, file, guests, plaintext) in [
+        (here.clone(), "", upload, false),
+        (there.clone(), "", no, false),
+        (proxied.clone(), "", no, false),
+        (here.clone(), "guests = \"no\"", no, false),
+        (here.clone(), "guests = \"view\"", view, true),
+        (there.clone(), "guests = \"view\"", view, true),
+        (there.clone(), "guests = \"upload\"", upload, true),
+        (there.clone(), "allow_guests = true", upload, true),
+        (there.clone(), "allow_guests = false", no, false),
+        (here.clone(), "allow_guests = false", upload, false),
+        (proxied.clone(), "guests = \"view\"", view, true),
+        (opened(&there), "", upload, true),
+        (opened(&here), "guests = \"no\"", upload, true),
+    ] {
+        let told = server(flags.clone(), &[], &format!("[server]\n{file}\n")).unwrap();
+        assert_eq!((told.guests, told.plaintext_guests), (guests, plaintext), "{file} {flags:?}");
+    }
+    let both = server(here.clone(), &[], "[server]\nguests = \"no\"\nallow_guests = true\n");
+    assert_eq!(both.unwrap_err().code, ErrorCode::FileError);
+    assert!(server(here, &[], "[server]\nguests = \"yes\"\n").is_err());
 }
 
 #[test]

@@ -6,7 +6,9 @@
 //! learns of changes from its feed alone: nothing here assumes to be the only server of it, and
 //! nothing here keeps anything.
 
+mod entrance;
 mod http;
+mod inviting;
 mod listener;
 mod proxy;
 mod reach;
@@ -28,7 +30,8 @@ use imgrepo_proto::limits::{self, SessionLimits};
 use imgrepo_proto::session::command::Program;
 use imgrepo_proto::session::data::HEADER_BYTES;
 
-use crate::link::{LinkSettings, Origin};
+use crate::config::Guests;
+use crate::link::LinkSettings;
 use crate::repository::Repository;
 use crate::tls::Identity;
 use registry::Registry;
@@ -40,9 +43,8 @@ pub use reach::{addresses, public_name};
 pub struct Settings {
     /// Where it listens; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// Whether people without an account are let in from anywhere. From the loopback they always
-    /// are.
-    pub allow_guests: bool,
+    /// What people without an account may do.
+    pub guests: Guests,
     /// Whether those who come from elsewhere without encryption are spoken with: as guests alone, for
     /// programs that know no better. Else they are told how to get in.
     pub plaintext_guests: bool,
@@ -68,7 +70,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], limits::DEFAULT_PORT)),
-            allow_guests: false,
+            guests: Guests::Upload,
             plaintext_guests: false,
             identity: None,
             trusted_proxies: Vec::new(),
@@ -146,7 +148,7 @@ impl Server {
         let listener = reach::listen(listen).map_err(|error| StartError::Bind(listen, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Bind(listen, error))?;
         let (sender, door) = mpsc::channel(LOCAL_SESSIONS);
-        let context = Arc::new(Context::new(settings, repository));
+        let context = Arc::new(Context::new(settings, address, repository));
         let task = tokio::spawn(listener::serve(listener, door, context.clone()));
         Ok(Server { address, door: LocalDoor(sender), context, task })
     }
@@ -212,6 +214,8 @@ impl LocalDoor {
 /// What every session knows.
 struct Context {
     settings: Settings,
+    /// Where it listens.
+    address: SocketAddr,
     repository: Repository,
     registry: Registry,
     /// In KiB, of [`Settings::v1_budget_bytes`].
@@ -226,7 +230,7 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    fn new(settings: Settings, repository: Repository) -> Self {
+    fn new(settings: Settings, address: SocketAddr, repository: Repository) -> Self {
         let budget = usize::try_from(settings.v1_budget_bytes / 1024).unwrap_or(usize::MAX);
         let program = Program {
             name: env!("CARGO_PKG_NAME").to_owned(),
@@ -234,20 +238,11 @@ impl Context {
         };
         Context {
             settings,
+            address,
             repository,
             registry: Registry::default(),
             v1_budget: Arc::new(Semaphore::new(budget.min(Semaphore::MAX_PERMITS))),
             program,
-        }
-    }
-
-    /// Whether one who proves nothing is let in from there.
-    fn admits_guests(&self, origin: Origin) -> bool {
-        match origin {
-            Origin::Local => true,
-            Origin::Tcp(peer) => self.settings.allow_guests || peer.ip().is_loopback(),
-            // Who stands on a proxy's loopback is no neighbour of ours.
-            Origin::Tls(_) => self.settings.allow_guests,
         }
     }
 

@@ -1,5 +1,4 @@
-//! What cannot be had from outside: a session from a place whose guests are not let in. (A server
-//! that others can reach does not start without letting them in, until there are accounts.)
+//! What cannot be had from outside: sessions that come unencrypted from another computer.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::WebSocketStream;
@@ -9,6 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use imgrepo_proto::PersonName;
 
 use super::*;
+use crate::link::Origin;
 use crate::repository;
 
 async fn stranger(is_v2: bool) -> (WebSocketStream<DuplexStream>, tempfile::TempDir) {
@@ -16,7 +16,8 @@ async fn stranger(is_v2: bool) -> (WebSocketStream<DuplexStream>, tempfile::Temp
     let owner = PersonName::parse("owner").unwrap();
     let keep = repository::Settings::new(data.path().join("data"), owner);
     let opened = tokio::task::spawn_blocking(|| Repository::open(keep)).await.unwrap();
-    let context = Arc::new(Context::new(Settings::default(), opened.unwrap()));
+    let at = ([127, 0, 0, 1], 1).into();
+    let context = Arc::new(Context::new(Settings::default(), at, opened.unwrap()));
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let origin = Origin::Tcp(([192, 0, 2, 1], 5000).into());
     match is_v2 {

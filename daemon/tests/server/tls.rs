@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use imgrepo_proto::invitation::Trust;
+use imgrepod::config::Guests;
 use imgrepod::server::{Settings, addresses};
 use imgrepod::tls::{self, ClientStream, ConnectError, Identity};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -82,7 +83,7 @@ fn answer<T>(refused: Result<T, Error>) -> (u16, String) {
 
 #[tokio::test]
 async fn one_port_speaks_both() {
-    let scene = Scene::new(|settings| settings.allow_guests = true).await;
+    let scene = Scene::new(|settings| settings.guests = Guests::Upload).await;
     let at = scene.stage.server.address();
     let content = picture(700_000, 7);
     let mut ana = scene.session(at, &[]).await.unwrap();
@@ -120,7 +121,8 @@ async fn a_server_that_cannot_encrypt_ends_it() {
 
 #[tokio::test]
 async fn plaintext_from_elsewhere_is_told_how_to_get_in() {
-    let Some((scene, at)) = Scene::wide(|_| {}).await else { return };
+    let closed = |settings: &mut Settings| settings.guests = Guests::No;
+    let Some((scene, at)) = Scene::wide(closed).await else { return };
     for subprotocol in [Some("imgrepo.v2"), None] {
         let (status, text) = answer(dial(at, subprotocol).await);
         assert_eq!(status, 426);
@@ -137,7 +139,7 @@ async fn plaintext_from_elsewhere_is_told_how_to_get_in() {
     // From the loopback it is served, and encrypted from everywhere.
     let here = SocketAddr::from(([127, 0, 0, 1], at.port()));
     let mut client = dial(here, Some("imgrepo.v2")).await.unwrap();
-    client.ok("AUTH", serde_json::json!({"user": "ana"})).await;
+    assert_eq!(client.refused("AUTH", serde_json::json!({"user": "ana"})).await, "denied");
     for at in [at, here] {
         let mut client = scene.session(at, &[]).await.unwrap();
         let code = client.refused("AUTH", serde_json::json!({"user": "ana"})).await;
@@ -148,7 +150,7 @@ async fn plaintext_from_elsewhere_is_told_how_to_get_in() {
 #[tokio::test]
 async fn plaintext_from_elsewhere_where_guests_may() {
     let open = |settings: &mut Settings| {
-        settings.allow_guests = true;
+        settings.guests = Guests::Upload;
         settings.plaintext_guests = true;
     };
     let Some((_scene, at)) = Scene::wide(open).await else { return };
@@ -160,7 +162,7 @@ async fn plaintext_from_elsewhere_where_guests_may() {
 #[tokio::test]
 async fn behind_a_proxy_the_client_counts() {
     let scene = Scene::new(|settings| {
-        settings.allow_guests = true;
+        settings.guests = Guests::Upload;
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     });
     let scene = scene.await;
@@ -217,7 +219,7 @@ async fn half_a_handshake_is_cut_after_its_five_seconds() {
 
 #[tokio::test]
 async fn garbage_that_begins_like_tls_harms_nobody() {
-    let scene = Scene::new(|settings| settings.allow_guests = true).await;
+    let scene = Scene::new(|settings| settings.guests = Guests::Upload).await;
     for seed in 0..64_u8 {
         let mut garbage: Vec<u8> =
             (0..1024_u32).map(|at| (at as u8).wrapping_mul(seed).wrapping_add(seed)).collect();

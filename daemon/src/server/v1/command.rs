@@ -50,7 +50,7 @@ async fn auth(scene: Scene, user: Option<String>) -> Left {
             Err(_) => return say_in_order(scene, Reply::Error(texts::bad_person(name))).await,
         },
     };
-    let actor = match scene.context.repository.guest(&name, true, "network").await {
+    let actor = match scene.context.guest(&name, scene.origin).await {
         Ok(actor) => actor,
         Err(refusal) => {
             let reply = Reply::Error(texts::refused(name.as_str(), &refusal));
@@ -67,6 +67,14 @@ async fn auth(scene: Scene, user: Option<String>) -> Left {
         Err(refusal) => tracing::error!(reason = %refusal, "cannot read the last uploads"),
     }
     Left::Person(actor)
+}
+
+/// Looks up anew who this is, because something changed for somebody.
+pub(super) async fn refresh(scene: Scene) -> Left {
+    match scene.context.refresh(&scene.actor).await {
+        Ok(actor) => Left::Person(actor),
+        Err(reason) => Left::Gone(reason),
+    }
 }
 
 /// The newest entries that fit the message of an old program, in the order of upload.

@@ -23,6 +23,7 @@ use imgrepo_proto::session::v1::{BadCommand, Command, Reply};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
 
 use super::Context;
+use crate::config::Guests;
 use crate::link::{Inbox, Incoming, Origin, Outbox};
 use crate::repository::{Actor, Receiving};
 pub(super) use gate::{Gate, Keeper};
@@ -39,6 +40,7 @@ const MIN_PROGRESS_BYTES: u64 = 256 * 1024;
 struct Scene {
     context: Arc<Context>,
     outbox: Outbox,
+    origin: Origin,
     actor: Actor,
 }
 
@@ -65,6 +67,8 @@ enum Left {
     Person(Actor),
     Expects(Box<Expected>),
     Heard(Seq),
+    /// Is let in no more, and why.
+    Gone(&'static str),
     Over,
 }
 
@@ -81,6 +85,8 @@ struct Session {
     arrived: Option<(Box<Expected>, Bytes)>,
     announced: watch::Receiver<Seq>,
     heard: Seq,
+    /// Counts what may have become of the actor.
+    people: watch::Receiver<u64>,
     closing: bool,
 }
 
@@ -95,17 +101,18 @@ pub(super) async fn run(
     let _entry = context.registry.enter();
     let announced = context.repository.announced();
     let heard = *announced.borrow();
-    if !context.admits_guests(origin) {
+    if context.guests(origin) == Guests::No {
         return turn_away(outbox, inbox, texts::GUESTS_DENIED.to_owned(), 1008).await;
     }
-    let actor = match context.repository.guest(&PersonName::anon(), true, "network").await {
+    let people = context.repository.people_changed();
+    let actor = match context.guest(&PersonName::anon(), origin).await {
         Ok(actor) => actor,
         Err(refusal) => {
             return turn_away(outbox, inbox, texts::refused("anon", &refusal), 1011).await;
         }
     };
     let session = Session {
-        scene: Scene { context, outbox, actor },
+        scene: Scene { context, outbox, origin, actor },
         keeper,
         act: None,
         waiting: VecDeque::new(),
@@ -114,6 +121,7 @@ pub(super) async fn run(
         arrived: None,
         announced,
         heard,
+        people,
         closing: false,
     };
     session.serve(inbox).await;
@@ -138,8 +146,8 @@ impl Session {
             let idle = self.act.is_none() && !self.closing;
             let room = self.waiting.len() < MAX_WAITING;
             // Dropping any branch is safe: the act stays in its place and goes on in the next round,
-            // the next message stays in the socket, a change stays to be seen, and the other two are
-            // points in time.
+            // the next message stays in the socket, changes stay to be seen, and the other two are points
+            // in time.
             tokio::select! {
                 biased;
                 () = &mut stopping, if !self.closing => {
@@ -160,6 +168,9 @@ impl Session {
                     Err(end) => break end,
                 },
                 () = sleep_until(self.look.at), if self.expected.is_some() => self.look_again(),
+                Ok(()) = self.people.changed(), if idle => {
+                    self.act = Some(Box::pin(command::refresh(self.scene.clone())));
+                }
                 changed = self.announced.changed(), if idle => {
                     if changed.is_err() {
                         self.close(1001, "the server stops");
@@ -267,6 +278,7 @@ impl Session {
                 self.act = Some(Box::pin(command::say_in_order(scene, Reply::Ready)));
             }
             Left::Heard(seq) => self.heard = seq,
+            Left::Gone(reason) => self.close(1008, reason),
             Left::Over => self.close(1011, "a fault of the server"),
         }
     }

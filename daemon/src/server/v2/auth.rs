@@ -1,13 +1,15 @@
-//! AUTH: who is there, what the server takes, and from where on events are sent.
+//! AUTH and JOIN: who is there, what the server takes, and from where on events are sent; and what
+//! becomes of a session whose person or device is let in no more, or as something else.
 
 use imgrepo_proto::session::RequestId;
 use imgrepo_proto::session::command::Auth;
+use imgrepo_proto::session::people::{DeviceKind, Join};
 use imgrepo_proto::session::reply::{AuthReply, encode_success};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 
 use super::{Session, events};
 use crate::link::Origin;
-use crate::repository::Actor;
+use crate::repository::{Action, Actor, Object, authorize};
 
 impl Session {
     pub(super) async fn auth(&mut self, id: RequestId, auth: Auth, known: Option<Actor>) {
@@ -15,9 +17,11 @@ impl Session {
             let message = "this session has said who it is already";
             return self.complain(Some(id), Refusal::new(ErrorCode::BadRequest, message));
         }
+        // What changes from here on is seen by `refresh`.
+        self.people.borrow_and_update();
         let actor = match self.actor(&auth).await {
             Ok(actor) => actor,
-            Err(refusal) => return self.complain(Some(id), refusal),
+            Err(refusal) => return self.turn_away(id, refusal),
         };
         let context = &self.common.context;
         let announced = context.repository.announced();
@@ -55,9 +59,9 @@ impl Session {
         if self.origin == Origin::Local {
             return Ok(context.repository.owner());
         }
-        if !context.admits_guests(self.origin) {
-            let message = "this repository lets nobody in without an account";
-            return Err(Refusal::new(ErrorCode::Denied, message));
+        if let Some(credential) = &auth.credential {
+            let user = auth.user.as_deref().map(str::trim).filter(|user| !user.is_empty());
+            return context.authenticate(user, credential, self.origin).await;
         }
         let name = match auth.user.as_deref().map(str::trim) {
             None | Some("") => PersonName::anon(),
@@ -67,6 +71,55 @@ impl Session {
                 Refusal::new(ErrorCode::BadName, message)
             })?,
         };
-        context.repository.guest(&name, true, "network").await
+        context.guest(&name, self.origin).await
+    }
+
+    /// Takes up an invitation. AUTH with what it gives may follow on this session.
+    pub(super) async fn join(&mut self, id: RequestId, join: Join, known: Option<Actor>) {
+        if known.is_some() {
+            let message = "this session has said who it is already: JOIN comes instead of AUTH";
+            return self.complain(Some(id), Refusal::new(ErrorCode::BadRequest, message));
+        }
+        match self.common.context.join(&join, DeviceKind::Program, self.origin).await {
+            Ok(reply) => {
+                tracing::debug!(
+                    client = %join.client.as_ref().map(super::named).unwrap_or_default(),
+                    origin = ?self.origin,
+                    "an invitation was taken up"
+                );
+                self.common.outbox.push(encode_success(id, &reply));
+            }
+            Err(refusal) => self.turn_away(id, refusal),
+        }
+    }
+
+    /// Refuses AUTH or JOIN. Who tries too often has to come again.
+    fn turn_away(&mut self, id: RequestId, refusal: Refusal) {
+        let is_busy = refusal.code == ErrorCode::Busy;
+        self.complain(Some(id), refusal);
+        if is_busy {
+            self.close(1013, "too much at once");
+        }
+    }
+
+    /// Looks up anew who this is, because something changed for somebody.
+    pub(super) async fn refresh(&mut self) {
+        let Some(actor) = &self.actor else { return };
+        if self.origin == Origin::Local {
+            return;
+        }
+        let actor = match self.common.context.refresh(actor).await {
+            Ok(actor) => actor,
+            Err(reason) => {
+                tracing::info!(reason, origin = ?self.origin, "a session is ended");
+                return self.close(1008, reason);
+            }
+        };
+        if let Err(refusal) = authorize(&actor, Action::Upload, Object::Any) {
+            for id in self.common.requests.incoming() {
+                self.refuse(id, refusal.clone());
+            }
+        }
+        self.actor = Some(actor);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use imgrepo_proto::limits::MAX_TEXT_BYTES;
 use imgrepo_proto::session::reply::encode_success;
 use imgrepo_proto::session::{RequestId, ServerMessage};
 use imgrepo_proto::{ErrorCode, Refusal};
@@ -89,6 +90,24 @@ impl Flight {
     /// A READY or ACK.
     pub(super) fn interim(&self, message: &ServerMessage) {
         self.common.outbox.push(message.encode());
+    }
+
+    /// The text of a page, made shorter until a message holds it: `shorten` says whether it did.
+    pub(super) fn page<T: Serialize>(
+        &self,
+        outcome: Result<T, Refusal>,
+        shorten: impl Fn(&mut T) -> bool,
+    ) -> String {
+        let mut page = match outcome {
+            Ok(page) => page,
+            Err(refusal) => return self.encode::<()>(Err(refusal)),
+        };
+        loop {
+            let text = self.encode(Ok(&page));
+            if text.len() <= MAX_TEXT_BYTES || !shorten(&mut page) {
+                return text;
+            }
+        }
     }
 
     pub(super) fn encode<T: Serialize>(&self, outcome: Result<T, Refusal>) -> String {

@@ -11,6 +11,7 @@ mod download;
 mod events;
 mod flight;
 mod intake;
+mod people;
 mod read;
 mod requests;
 mod upload;
@@ -19,6 +20,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -40,6 +42,8 @@ struct Session {
     common: Arc<Common>,
     origin: Origin,
     actor: Option<Actor>,
+    /// Counts what may have become of the actor.
+    people: watch::Receiver<u64>,
     tasks: JoinSet<()>,
     intake: SessionIntake,
     downloads: SharedWindow,
@@ -55,6 +59,7 @@ pub(super) async fn run(outbox: Outbox, mut inbox: Inbox, origin: Origin, contex
         common: Arc::new(Common::new(outbox, context.clone())),
         origin,
         actor: None,
+        people: context.repository.people_changed(),
         tasks: JoinSet::new(),
         intake: SessionIntake::new(limits.session_window),
         downloads: SharedWindow::new(limits.session_window),
@@ -64,11 +69,14 @@ pub(super) async fn run(outbox: Outbox, mut inbox: Inbox, origin: Origin, contex
     let mut stopping = pin!(context.registry.stopping());
     let end = loop {
         let waits_for_auth = session.actor.is_none() && !session.closing;
-        // Dropping any branch is safe: the next message and ended tasks stay where they are, and
-        // the two others are points in time.
+        // Dropping any branch is safe: the next message, ended tasks and what changed for people stay
+        // where they are, and the two others are points in time.
         tokio::select! {
             biased;
             () = &mut stopping, if !session.closing => session.close(1001, "the server stops"),
+            Ok(()) = session.people.changed(), if session.actor.is_some() && !session.closing => {
+                session.refresh().await;
+            }
             Some(ended) = session.tasks.join_next() => {
                 if ended.is_err_and(|error| error.is_panic()) {
                     tracing::error!("a request ended by a fault of this program");
@@ -126,6 +134,7 @@ impl Session {
         match (command, self.actor.clone()) {
             (Err(refusal), _) => self.complain(Some(id), refusal),
             (Ok(Command::Auth(auth)), actor) => self.auth(id, auth, actor).await,
+            (Ok(Command::Join(join)), actor) => self.join(id, join, actor).await,
             (Ok(_), None) => {
                 let message = "say who you are first, with AUTH";
                 self.complain(Some(id), Refusal::new(ErrorCode::Unauthenticated, message));
@@ -169,6 +178,9 @@ impl Session {
             (Command::Info(target), _) => self.tasks.spawn(read::info(flight, actor, target)),
             (Command::Have(have), _) => self.tasks.spawn(read::have(flight, actor, have)),
             (Command::Events(events), _) => self.tasks.spawn(read::events(flight, events)),
+            (command, _) if is_of_people(&command) => {
+                self.tasks.spawn(people::carry_out(flight, actor, command))
+            }
             (command, _) => return change::hand_over(flight, &actor, command),
         };
         self.common.requests.carried_out_by(id, task);
@@ -230,6 +242,17 @@ impl Session {
             self.complain(Some(id), refusal);
         }
     }
+}
+
+/// Whether a command is one of `people`'s.
+fn is_of_people(command: &Command) -> bool {
+    use imgrepo_proto::session::command::CommandKind::{
+        Audit, Devices, Disable, Invitations, Invite, People, Revoke, Role, Uninvite,
+    };
+    matches!(
+        command.kind(),
+        Audit | Devices | Disable | Invitations | Invite | People | Revoke | Role | Uninvite
+    )
 }
 
 /// `data` of a reply that has nothing to tell.

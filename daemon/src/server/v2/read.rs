@@ -3,10 +3,11 @@
 
 use imgrepo_proto::limits::MAX_TEXT_BYTES;
 use imgrepo_proto::session::command::{Events, Have, List, Target};
-use imgrepo_proto::session::reply::{EventsReply, ImageReply};
+use imgrepo_proto::session::reply::ImageReply;
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use super::flight::Flight;
+use super::people::halve;
 use crate::repository::Actor;
 
 pub(super) async fn info(flight: Flight, actor: Actor, target: Target) {
@@ -45,20 +46,10 @@ pub(super) async fn have(flight: Flight, actor: Actor, have: Have) {
 pub(super) async fn events(flight: Flight, events: Events) {
     let Ok(_page) = flight.common().pages.acquire().await else { return };
     let outcome = flight.repository().events(events.since, events.page_size()).await;
-    let text = match outcome {
-        Ok(page) => cut_to_fit(&flight, page),
-        Err(refusal) => flight.encode::<()>(Err(refusal)),
-    };
-    flight.reply_page(text).await;
-}
-
-fn cut_to_fit(flight: &Flight, mut page: EventsReply) -> String {
-    loop {
-        let text = flight.encode(Ok(&page));
-        if text.len() <= MAX_TEXT_BYTES || page.events.len() <= 1 {
-            return text;
-        }
-        page.events.truncate(page.events.len() / 2);
+    let text = flight.page(outcome, |page| {
+        let is_shorter = halve(&mut page.events);
         page.next = page.events.last().and_then(|event| event.seq);
-    }
+        is_shorter
+    });
+    flight.reply_page(text).await;
 }

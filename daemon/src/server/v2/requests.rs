@@ -146,6 +146,13 @@ impl Requests {
         Cancelled::Now
     }
 
+    /// The uploads under way.
+    pub(super) fn incoming(&self) -> Vec<RequestId> {
+        let table = self.lock();
+        let uploads = table.open.iter().filter(|(_, open)| matches!(open.flow, Flow::In(_)));
+        uploads.map(|(&id, _)| id).collect()
+    }
+
     /// The session ends: gives up all that is not being committed.
     pub(super) fn give_up_all(&self) {
         let given_up = {

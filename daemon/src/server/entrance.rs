@@ -1,0 +1,114 @@
+//! Who is let in, and who no more: the one way in for sessions of both dialects and for browsers. The
+//! repository knows the people; what only the server knows is added here: by which way somebody comes,
+//! what guests may, and how often somebody has failed.
+//!
+//! A right credential always passes, however often others have tried its person's name: it is looked at
+//! first, and only failures count.
+
+use imgrepo_proto::session::people::{DeviceKind, Join, JoinReply};
+use imgrepo_proto::{ErrorCode, PersonName, Refusal, Secret};
+
+use super::Context;
+use crate::config::Guests;
+use crate::link::Origin;
+use crate::repository::{Actor, Authentication, LOCAL};
+
+impl Context {
+    /// What one may do who comes from there without a credential.
+    pub(super) fn guests(&self, origin: Origin) -> Guests {
+        match origin.is_private() || self.settings.plaintext_guests {
+            true => self.settings.guests,
+            false => Guests::No,
+        }
+    }
+
+    /// The guest of this name.
+    pub(super) async fn guest(&self, name: &PersonName, origin: Origin) -> Result<Actor, Refusal> {
+        let may_upload = match self.guests(origin) {
+            Guests::No => {
+                let message = "this repository lets nobody in without an account";
+                return Err(Refusal::new(ErrorCode::Denied, message).hint(GET_INVITED));
+            }
+            Guests::View => false,
+            Guests::Upload => true,
+        };
+        self.repository.guest(name, may_upload, &from(origin)).await
+    }
+
+    /// The person whose device holds this credential.
+    pub(super) async fn authenticate(
+        &self,
+        user: Option<&str>,
+        credential: &Secret,
+        origin: Origin,
+    ) -> Result<Actor, Refusal> {
+        private(origin, "a credential is")?;
+        match self.repository.authenticate(user, credential, &from(origin)).await? {
+            Authentication::Known(actor) => Ok(actor),
+            Authentication::Unknown => {
+                let message = match user {
+                    Some(user) => {
+                        let user = imgrepo_proto::name::shown(user);
+                        format!("this device is not known here as one of `{user}`")
+                    }
+                    None => "this device is not known here".to_owned(),
+                };
+                Err(Refusal::new(ErrorCode::Unauthenticated, message).hint(GET_INVITED))
+            }
+            Authentication::Revoked => {
+                let refusal = Refusal::new(ErrorCode::Unauthenticated, REVOKED);
+                Err(refusal.hint(GET_INVITED))
+            }
+            Authentication::Disabled => {
+                let refusal = Refusal::new(ErrorCode::Unauthenticated, DISABLED);
+                Err(refusal.hint("ask an admin of the repository"))
+            }
+        }
+    }
+
+    /// Lets in whoever holds an invitation.
+    pub(super) async fn join(
+        &self,
+        join: &Join,
+        kind: DeviceKind,
+        origin: Origin,
+    ) -> Result<JoinReply, Refusal> {
+        private(origin, "an invitation is")?;
+        let (reply, _) = self.repository.join(join, kind, &from(origin)).await?;
+        Ok(reply)
+    }
+
+    /// What has become of somebody who is let in; the error says why they are no more.
+    pub(super) async fn refresh(&self, actor: &Actor) -> Result<Actor, &'static str> {
+        match self.repository.refresh(actor).await {
+            Ok(Authentication::Known(actor)) => Ok(actor),
+            Ok(Authentication::Unknown) => Err("this person is not known any more"),
+            Ok(Authentication::Revoked) => Err(REVOKED),
+            Ok(Authentication::Disabled) => Err(DISABLED),
+            Err(refusal) => {
+                tracing::error!(reason = %refusal, "cannot look up who a session belongs to");
+                Err("the server cannot look up who this is")
+            }
+        }
+    }
+}
+
+const REVOKED: &str = "this device was revoked";
+const DISABLED: &str = "this account is disabled";
+const GET_INVITED: &str = "ask an admin for an invitation and take it up: imgctl join LINK";
+
+/// Refuses what may be read on the way.
+fn private(origin: Origin, what: &str) -> Result<(), Refusal> {
+    if origin.is_private() {
+        return Ok(());
+    }
+    let message = format!("{what} not taken from another computer over an unencrypted connection");
+    let refusal = Refusal::new(ErrorCode::Denied, message);
+    // It was on the wire already.
+    Err(refusal.hint("use wss:// (`imgctl join LINK` does), and have what was sent now replaced"))
+}
+
+/// In the words of the record: an address, or that it was from within.
+fn from(origin: Origin) -> String {
+    origin.address().map_or_else(|| LOCAL.to_owned(), |address| address.to_string())
+}
