@@ -6,6 +6,7 @@
 mod found;
 mod identity;
 mod join;
+mod people;
 mod queue;
 #[allow(dead_code, reason = "it is the session's tests' too")]
 #[path = "../session/scripted.rs"]

@@ -1,0 +1,113 @@
+//! Two daemons, one of them the server: somebody is invited, joins, and is let in no more.
+
+use imgrepo_proto::control::people::{PeopleOutcome, PeopleRequest};
+use imgrepo_proto::control::reply::{SessionState, Status, Transport};
+use imgrepo_proto::control::{Outcome, Request};
+use imgrepo_proto::session::command::{Devices, Invite, Revoke, SetRole};
+use imgrepo_proto::session::people::{AccountRole, DeviceId};
+use imgrepo_proto::{ErrorCode, Refusal, Secret};
+
+use crate::{Home, png, upload};
+
+impl Home {
+    async fn people(&self, request: PeopleRequest) -> Result<PeopleOutcome, Refusal> {
+        match self.call(Request::People(request)).await? {
+            Outcome::People(outcome) => Ok(*outcome),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn invite(&self, invite: Invite) -> Secret {
+        match self.people(PeopleRequest::Invite(invite)).await.unwrap() {
+            PeopleOutcome::Invited(reply) => reply.link,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn join(&self, link: &Secret, user: Option<&str>) -> Result<Status, Refusal> {
+        let (link, user) = (link.clone(), user.map(str::to_owned));
+        let join = PeopleRequest::Join { link, user, device: Some("laptop".to_owned()) };
+        match self.call(Request::People(join)).await? {
+            Outcome::Status(status) => Ok(*status),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn devices(&self, person: Option<&str>) -> Vec<DeviceId> {
+        let person = person.map(str::to_owned);
+        match self.people(PeopleRequest::Devices(Devices { person })).await.unwrap() {
+            PeopleOutcome::Devices(reply) => {
+                reply.devices.iter().filter(|one| one.revoked.is_none()).map(|one| one.id).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Why the session is not tried again, once it is not: who follows what happens hears of it.
+    async fn refused(&self) -> Refusal {
+        let follow = Request::Events { since: None, follow: true };
+        self.with(move |client| client.call_with(&follow, &mut |_| Ok(()))).await.unwrap_err()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_invited_is_let_in_until_the_device_is_revoked() {
+    let mut server = Home::server().await;
+    let (mut bia, mut second) = (Home::start(&[]).await, Home::start(&[]).await);
+    let link = server.invite(Invite::default()).await;
+
+    // The owner's name is nobody else's.
+    let refused = bia.join(&link, None).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Conflict);
+    assert!(refused.hint.unwrap().contains("--user"));
+    let session = bia.join(&link, Some("bia")).await.unwrap().session;
+    assert_eq!(session.state, SessionState::Connected);
+    assert_eq!((session.user.as_str(), session.role.as_deref()), ("bia", Some("member")));
+    assert_eq!(session.transport, Some(Transport::Pinned));
+    let url = session.url.unwrap();
+    assert!(url.starts_with("wss://"), "{url}");
+    let refused = second.join(&link, Some("carla")).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Denied, "it is used up: {refused}");
+
+    let path = bia.file("a.png", &png(1, 600_000));
+    assert_eq!(bia.image(upload("a.png", &path)).await.unwrap().uploader, "bia");
+    assert_eq!(server.names().await, ["a.png"]);
+
+    // What is asked without a session goes the same way.
+    let Ok(Outcome::Findings(found)) = bia.call(Request::Examine).await else { panic!() };
+    let clock = found.iter().find(|finding| finding.check == "clock").unwrap();
+    assert_eq!(clock.message, "it is as the server's");
+
+    // A further device of hers; after a new start both are known by themselves.
+    let own = bia.invite(Invite { person: Some("bia".to_owned()), ..Invite::default() }).await;
+    let session = second.join(&own, None).await.unwrap().session;
+    assert_eq!((session.user.as_str(), session.role.as_deref()), ("bia", Some("member")));
+    second.stop().await;
+    second.daemon = Some(second.run(&[]).await.unwrap());
+    assert_eq!(second.names().await, ["a.png"]);
+
+    // Another role counts at once, in the session that is there.
+    let role = SetRole { person: "bia".to_owned(), role: AccountRole::Viewer };
+    server.people(PeopleRequest::Role(role)).await.unwrap();
+    let other = bia.file("b.png", &png(2, 100));
+    let refused = bia.call(upload("b.png", &other)).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Denied);
+
+    // Newest first: that of the laptop that is lost.
+    let devices = server.devices(Some("bia")).await;
+    assert_eq!(devices.len(), 2);
+    server.people(PeopleRequest::Revoke(Revoke { device: devices[0] })).await.unwrap();
+    let told = second.refused().await;
+    assert!(told.message.contains("revoked"), "{told}");
+    assert!(told.hint.unwrap().contains("imgctl join"));
+    assert_eq!(bia.names().await, ["a.png"], "the other one goes on");
+    second.stop().await;
+    second.daemon = Some(second.run(&[]).await.unwrap());
+    let told = second.refused().await;
+    assert_eq!(told.code, ErrorCode::Unauthenticated);
+    assert!(told.message.contains("revoked"), "{told}");
+
+    for home in [&mut bia, &mut second, &mut server] {
+        home.stop().await;
+    }
+}
