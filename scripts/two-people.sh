@@ -60,7 +60,7 @@ say "ana\$ imgctl up --serve --watch ~/Shared        # 2"
 step=$(now)
 as "$ana" ana bash -c 'cd && imgctl up --serve --watch ~/Shared' | tee "$ground/up"
 say "  ($(seconds "$step" "$(now)"))"
-link=$(grep -o 'imgrepo://[^ ]*' "$ground/up" | head -n 1)
+link=$(grep -o "imgrepo://[^ ']*" "$ground/up" | head -n 1)
 
 say "bruno\$ make install        # 3"
 install_programs bruno
