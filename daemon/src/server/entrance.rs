@@ -1,6 +1,6 @@
 //! Who is let in, and who no more: the one way in for sessions of both dialects and for browsers. The
 //! repository knows the people; what only the server knows is added here: by which way somebody comes,
-//! what guests may, and how often somebody has failed.
+//! what guests may, how many there may be, and how often somebody has failed.
 //!
 //! A right credential always passes, however often others have tried its person's name: it is looked at
 //! first, and only failures count.
@@ -8,7 +8,8 @@
 use imgrepo_proto::session::people::{DeviceKind, Join, JoinReply};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Secret};
 
-use super::Context;
+use super::registry::{Network, Seat};
+use super::{Context, rates};
 use crate::config::Guests;
 use crate::link::Origin;
 use crate::repository::{Actor, Authentication, LOCAL};
@@ -32,6 +33,13 @@ impl Context {
             Guests::View => false,
             Guests::Upload => true,
         };
+        if !self.repository.knows_guest(name).await? && !self.rates.new_guest(origin.address()) {
+            let message = format!(
+                "cannot let `{name}` in: {} new names came from your address within a minute",
+                rates::GUESTS_BY_ADDRESS
+            );
+            return Err(Refusal::new(ErrorCode::Busy, message).hint("try again in a minute"));
+        }
         self.repository.guest(name, may_upload, &from(origin)).await
     }
 
@@ -46,6 +54,7 @@ impl Context {
         match self.repository.authenticate(user, credential, &from(origin)).await? {
             Authentication::Known(actor) => Ok(actor),
             Authentication::Unknown => {
+                self.failed(user, origin)?;
                 let message = match user {
                     Some(user) => {
                         let user = imgrepo_proto::name::shown(user);
@@ -74,8 +83,45 @@ impl Context {
         origin: Origin,
     ) -> Result<JoinReply, Refusal> {
         private(origin, "an invitation is")?;
-        let (reply, _) = self.repository.join(join, kind, &from(origin)).await?;
-        Ok(reply)
+        match self.repository.join(join, kind, &from(origin)).await {
+            Ok((reply, _)) => Ok(reply),
+            Err(refusal) => {
+                if refusal.code == ErrorCode::Denied {
+                    self.failed(None, origin)?;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Counts a failure to get in, and says so where there were too many.
+    fn failed(&self, user: Option<&str>, origin: Origin) -> Result<(), Refusal> {
+        if self.rates.failed(user, origin.address()) {
+            tracing::info!(?origin, "somebody could not prove who they are");
+            return Ok(());
+        }
+        tracing::debug!(?origin, "somebody fails to prove who they are, too often");
+        let message = "there were too many failed tries with that name or from your address";
+        Err(Refusal::new(ErrorCode::Busy, message).hint("try again in a minute"))
+    }
+
+    /// A place among the sessions from there, for as long as one lasts. The error says why there is
+    /// none.
+    ///
+    /// This computer's own address is everybody's who works here or comes by a tunnel, so it is not
+    /// counted.
+    pub(super) fn seat(&self, origin: Origin) -> Result<Option<Seat<Network>>, String> {
+        let most = self.settings.sessions_per_address;
+        let Some(address) = origin.address().filter(|address| !address.is_loopback()) else {
+            return Ok(None);
+        };
+        match self.registry.networks.take(Network::of(address), most) {
+            Some(seat) => Ok(Some(seat)),
+            None => Err(format!(
+                "there are {most} sessions from your address already; end some, or have whoever \
+                 runs the server raise `sessions_per_address`"
+            )),
+        }
     }
 
     /// What has become of somebody who is let in; the error says why they are no more.

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,11 +24,12 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use imgrepo_proto::session::SUBPROTOCOL;
 
+use super::registry::{Network, Seat};
 use super::{Context, proxy};
 use crate::link::Origin;
 
 /// Room for a request's head. hyper takes no less; a browser's request has about 1 KiB.
-const HEAD_BYTES: usize = 8 * 1024;
+pub const HEAD_BYTES: usize = 8 * 1024;
 
 /// Header lines of a request. A browser sends about 20.
 const MAX_HEADERS: usize = 64;
@@ -90,15 +91,22 @@ struct Upgrade {
     stream: OnUpgrade,
     dialect: Dialect,
     origin: Origin,
+    seat: Option<Seat<Network>>,
 }
 
-/// Serves the one request of a connection: the stream of the session that it asked for, if it did,
-/// with its dialect and with where it really comes from. The caller bounds the time.
-pub(super) async fn handshake<S>(
-    stream: S,
-    way: Origin,
-    context: Arc<Context>,
-) -> Option<(TokioIo<Upgraded>, Dialect, Origin)>
+/// A session's stream.
+pub(super) struct Upgraded {
+    pub(super) stream: TokioIo<hyper::upgrade::Upgraded>,
+    pub(super) dialect: Dialect,
+    /// Where it really comes from.
+    pub(super) origin: Origin,
+    /// Its place among the sessions of that network, for as long as it lasts.
+    pub(super) seat: Option<Seat<Network>>,
+}
+
+/// Serves the one request of a connection: the session that it asked for, if it did. The caller bounds
+/// the time.
+pub(super) async fn handshake<S>(stream: S, way: Origin, context: Arc<Context>) -> Option<Upgraded>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -115,9 +123,10 @@ where
         tracing::debug!(%error, "a connection ended before its session began");
         return None;
     }
-    let upgrade = desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    match upgrade.stream.await {
-        Ok(upgraded) => Some((TokioIo::new(upgraded), upgrade.dialect, upgrade.origin)),
+    let Upgrade { stream, dialect, origin, seat } =
+        desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    match stream.await {
+        Ok(upgraded) => Some(Upgraded { stream: TokioIo::new(upgraded), dialect, origin, seat }),
         Err(error) => {
             tracing::debug!(%error, "the upgrade to a session failed");
             None
@@ -173,7 +182,11 @@ async fn root(
         return Ok(about().into_response());
     }
     let (dialect, accept) = choose(request.method(), request.headers())?;
-    let upgrade = Upgrade { stream: hyper::upgrade::on(&mut request), dialect, origin };
+    let seat = desk.context.seat(origin).map_err(|text| {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Denied::new(status, text)
+    })?;
+    let upgrade = Upgrade { stream: hyper::upgrade::on(&mut request), dialect, origin, seat };
     *desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();

@@ -14,7 +14,7 @@ use super::{Context, addresses};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WayIn {
     /// The best first; at least one.
-    addresses: Vec<HostPort>,
+    pub(super) addresses: Vec<HostPort>,
     trust: Trust,
     /// What keeps others from it.
     notice: Option<String>,

@@ -2,13 +2,10 @@
 //! set up and encrypted where it asks for that, the HTTP request is answered, the link is opened. Owns
 //! every session's task.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -16,7 +13,8 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::http::{self, Dialect};
+use super::http::{self, Dialect, Upgraded};
+use super::registry::Newcomer;
 use super::v1::{self, Gate};
 use super::{Context, v2};
 use crate::link::{self, Origin, Watched};
@@ -33,9 +31,11 @@ pub(super) async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(places(context.settings.max_sessions)));
     let mut sessions = JoinSet::new();
+    // The next connection, until there is a place for it: all others wait in the kernel.
+    let mut next = None;
     loop {
         // Dropping any branch is safe: accepting, joining, receiving from a channel and waiting for
-        // the word to stop lose nothing when they are asked again.
+        // a place or the word to stop lose nothing when they are asked again.
         tokio::select! {
             biased;
             () = context.registry.stopping() => break,
@@ -43,9 +43,18 @@ pub(super) async fn serve(
             Some(stream) = door.recv() => {
                 sessions.spawn(local(stream, context.clone()));
             }
-            accepted = accept(&listener, &places) => match accepted {
-                Ok((stream, place)) => {
-                    sessions.spawn(remote(stream, place, context.clone()));
+            Ok(place) = places.clone().acquire_owned(), if next.is_some() => {
+                if let Some(stream) = next.take() {
+                    let newcomer = context.registry.newcomers.enter();
+                    sessions.spawn(remote(stream, place, newcomer, context.clone()));
+                }
+            }
+            accepted = listener.accept(), if next.is_none() => match accepted {
+                Ok((stream, _)) => {
+                    if places.available_permits() == 0 {
+                        context.registry.newcomers.send_away_oldest();
+                    }
+                    next = Some(stream);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -86,17 +95,23 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// The next connection, once there is a place for it: what waits, waits in the kernel.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+async fn remote(
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+    newcomer: Newcomer,
+    context: Arc<Context>,
+) {
+    let away = newcomer.sent_away();
+    // Dropping either is safe: who is sent away is nobody yet, and has nothing to lose.
+    tokio::select! {
+        biased;
+        () = away => tracing::debug!("a silent connection made room for another"),
+        () = connection(stream, newcomer, context) => {}
+    }
+    drop(place);
 }
 
-async fn remote(stream: TcpStream, place: OwnedSemaphorePermit, context: Arc<Context>) {
+async fn connection(stream: TcpStream, newcomer: Newcomer, context: Arc<Context>) {
     let Ok(peer) = stream.peer_addr() else { return };
     // Of a socket for both families, where one of IPv4 is written as one of IPv6.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -112,7 +127,7 @@ async fn remote(stream: TcpStream, place: OwnedSemaphorePermit, context: Arc<Con
         () = context.registry.stopping() => return,
         upgraded = handshake => upgraded,
     };
-    let (stream, dialect, origin) = match upgraded {
+    let Upgraded { stream, dialect, origin, seat } = match upgraded {
         Ok(Some(upgraded)) => upgraded,
         Ok(None) => return,
         Err(_) => {
@@ -121,19 +136,15 @@ async fn remote(stream: TcpStream, place: OwnedSemaphorePermit, context: Arc<Con
         }
     };
     match dialect {
-        Dialect::V2 => session_v2(stream, origin, context).await,
-        Dialect::V1 => session_v1(stream, origin, context).await,
+        Dialect::V2 => session_v2(stream, origin, Some(newcomer), context).await,
+        Dialect::V1 => session_v1(stream, origin, newcomer, context).await,
     }
-    drop(place);
+    drop(seat);
 }
 
 /// The stream of the session that a connection asks for, if it does. Its first byte tells TLS from
 /// HTTP.
-async fn open(
-    stream: TcpStream,
-    peer: SocketAddr,
-    context: &Arc<Context>,
-) -> Option<(TokioIo<Upgraded>, Dialect, Origin)> {
+async fn open(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) -> Option<Upgraded> {
     let mut first = [0];
     let is_encrypted = match stream.peek(&mut first).await {
         Ok(1..) => first == [tls::FIRST_BYTE],
@@ -156,11 +167,15 @@ async fn open(
 }
 
 async fn local(stream: DuplexStream, context: Arc<Context>) {
-    session_v2(stream, Origin::Local, context).await;
+    session_v2(stream, Origin::Local, None, context).await;
 }
 
-pub(super) async fn session_v2<S>(stream: S, origin: Origin, context: Arc<Context>)
-where
+pub(super) async fn session_v2<S>(
+    stream: S,
+    origin: Origin,
+    newcomer: Option<Newcomer>,
+    context: Arc<Context>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let settings = context.link_settings_v2();
@@ -168,11 +183,15 @@ where
     let socket =
         WebSocketStream::from_raw_socket(stream, Role::Server, Some(settings.websocket())).await;
     let (outbox, inbox) = link::open(socket, activity, settings);
-    v2::run(outbox, inbox, origin, context).await;
+    v2::run(outbox, inbox, origin, newcomer, context).await;
 }
 
-pub(super) async fn session_v1<S>(stream: S, origin: Origin, context: Arc<Context>)
-where
+pub(super) async fn session_v1<S>(
+    stream: S,
+    origin: Origin,
+    newcomer: Newcomer,
+    context: Arc<Context>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let settings = context.link_settings_v1();
@@ -181,5 +200,5 @@ where
     let socket =
         WebSocketStream::from_raw_socket(stream, Role::Server, Some(settings.websocket())).await;
     let (outbox, inbox) = link::open(socket, activity, settings);
-    v1::run(outbox, inbox, gate, origin, context).await;
+    v1::run(outbox, inbox, gate, (origin, newcomer), context).await;
 }

@@ -1,16 +1,16 @@
 //! The server: everybody's sessions to one repository.
 //!
 //! [`Server::start`] binds and serves; sessions of both dialects come in by TCP, with TLS or without
-//! it as the first byte says, the owner's own by
-//! the [`LocalDoor`] without leaving the process. A session reads and changes the repository, and
-//! learns of changes from its feed alone: nothing here assumes to be the only server of it, and
-//! nothing here keeps anything.
+//! it as the first byte says, the owner's own by the [`LocalDoor`] without leaving the process. Who is
+//! let in is `entrance`'s. A session reads and changes the repository, and learns of changes from its
+//! feed alone: nothing here assumes to be the only server of it, and nothing here keeps anything.
 
 mod entrance;
 mod http;
 mod inviting;
 mod listener;
 mod proxy;
+mod rates;
 mod reach;
 mod registry;
 mod v1;
@@ -26,6 +26,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use imgrepo_proto::invitation::HostPort;
 use imgrepo_proto::limits::{self, SessionLimits};
 use imgrepo_proto::session::command::Program;
 use imgrepo_proto::session::data::HEADER_BYTES;
@@ -34,8 +35,11 @@ use crate::config::Guests;
 use crate::link::LinkSettings;
 use crate::repository::Repository;
 use crate::tls::Identity;
+use rates::Rates;
 use registry::Registry;
 
+pub use http::HEAD_BYTES;
+pub use rates::{FAILED_BY_ADDRESS, FAILED_BY_NAME, GUESTS_BY_ADDRESS};
 pub use reach::{addresses, public_name};
 
 /// How a server serves.
@@ -60,8 +64,12 @@ pub struct Settings {
     pub v1_max_image_bytes: u64,
     /// All v1 contents that may be in memory together.
     pub v1_budget_bytes: u64,
-    /// Connections at once; more wait in the kernel.
+    /// Connections at once; more wait in the kernel, where none of these is silent.
     pub max_sessions: u32,
+    /// Sessions at once from one address, but from this computer's own.
+    pub sessions_per_address: u32,
+    /// Sessions at once of one account.
+    pub sessions_per_person: u32,
     /// How long peers are waited for.
     pub timeouts: Timeouts,
 }
@@ -79,6 +87,8 @@ impl Default for Settings {
             v1_max_image_bytes: limits::V1_MAX_IMAGE_BYTES,
             v1_budget_bytes: limits::V1_BUDGET_BYTES,
             max_sessions: 10_000,
+            sessions_per_address: 100,
+            sessions_per_person: 64,
             timeouts: Timeouts::default(),
         }
     }
@@ -171,6 +181,21 @@ impl Server {
         self.context.registry.open()
     }
 
+    /// Where others come to it, as invitations say it. Blocks for a moment.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<HostPort> {
+        match self.context.way_in() {
+            Ok(way) => way.addresses,
+            Err(_) => addresses(self.address, self.context.settings.public_host.as_deref()),
+        }
+    }
+
+    /// By what its key is known, where it encrypts by itself.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<String> {
+        self.context.settings.identity.as_ref().map(Identity::fingerprint)
+    }
+
     /// Ends every session (1001) and the server; sessions that do not end in time are cut.
     pub async fn stop(mut self) {
         self.context.registry.stop();
@@ -218,6 +243,7 @@ struct Context {
     address: SocketAddr,
     repository: Repository,
     registry: Registry,
+    rates: Rates,
     /// In KiB, of [`Settings::v1_budget_bytes`].
     v1_budget: Arc<Semaphore>,
     program: Program,
@@ -241,6 +267,7 @@ impl Context {
             address,
             repository,
             registry: Registry::default(),
+            rates: Rates::default(),
             v1_budget: Arc::new(Semaphore::new(budget.min(Semaphore::MAX_PERMITS))),
             program,
         }

@@ -1,16 +1,31 @@
-//! Which sessions are open, and the word that ends them all. Every session enters itself and leaves
-//! by dropping its [`Entry`]; the server counts them and says when to stop.
+//! Which connections and sessions there are, how many of one network and of one person, and the word
+//! that ends them all. Whoever enters leaves by dropping what it was given; nothing is looked up here
+//! by session.
+//!
+//! Who has not said who it is yet is a newcomer: where all places are taken, the one that has been
+//! silent longest is sent away, so that who holds places without a word keeps nobody out.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::repository::catalog::PersonId;
 
 /// The open sessions of a server.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     open: Arc<AtomicU32>,
     stopping: CancellationToken,
+    /// Sessions of each network.
+    pub(super) networks: Counts<Network>,
+    /// Sessions of each account.
+    pub(super) people: Counts<PersonId>,
+    /// Connections that are no session of somebody yet.
+    pub(super) newcomers: Newcomers,
 }
 
 /// A session's place in the registry.
@@ -41,5 +56,152 @@ impl Registry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What counts as one address: who has one of IPv6 has its whole /64 (RFC 6177).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Network(IpAddr);
+
+impl Network {
+    pub(super) fn of(address: IpAddr) -> Network {
+        Network(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(address) => {
+                let prefix = address.to_bits() & !u128::from(u64::MAX);
+                Ipv6Addr::from_bits(prefix).into()
+            }
+        })
+    }
+}
+
+/// How many there are of each key.
+#[derive(Debug)]
+pub(super) struct Counts<K>(Arc<Mutex<HashMap<K, u32>>>);
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Counts(Arc::default())
+    }
+}
+
+/// One of a key's places.
+#[derive(Debug)]
+pub(super) struct Seat<K: Eq + Hash> {
+    counts: Arc<Mutex<HashMap<K, u32>>>,
+    key: K,
+}
+
+impl<K: Eq + Hash + Copy> Counts<K> {
+    /// One more of this key; None where there are `most` already.
+    pub(super) fn take(&self, key: K, most: u32) -> Option<Seat<K>> {
+        let mut counts = lock(&self.0);
+        let count = counts.entry(key).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { counts: self.0.clone(), key })
+    }
+}
+
+impl<K: Eq + Hash> Drop for Seat<K> {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.counts);
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// The connections that have not said who they are, by age.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Newcomers(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    silent: BTreeMap<u64, CancellationToken>,
+}
+
+/// A connection that has not said who it is.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    all: Newcomers,
+    number: u64,
+    away: CancellationToken,
+}
+
+impl Newcomers {
+    pub(super) fn enter(&self) -> Newcomer {
+        let away = CancellationToken::new();
+        let mut waiting = lock(&self.0);
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.silent.insert(number, away.clone());
+        Newcomer { all: self.clone(), number, away }
+    }
+
+    /// Sends away who came first and is still silent; false where nobody is.
+    pub(super) fn send_away_oldest(&self) -> bool {
+        let oldest = lock(&self.0).silent.pop_first();
+        oldest.map(|(_, away)| away.cancel()).is_some()
+    }
+}
+
+impl Newcomer {
+    /// Waits until it is sent away. Cancel-safe.
+    pub(super) fn sent_away(&self) -> impl Future<Output = ()> + use<> {
+        self.away.clone().cancelled_owned()
+    }
+
+    /// It is somebody's session from now on, and stays.
+    pub(super) fn settle(&self) {
+        lock(&self.all.0).silent.remove(&self.number);
+    }
+}
+
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_so_many_places_and_no_more() {
+        let counts = Counts::<Network>::default();
+        let of = |text: &str| Network::of(text.parse().unwrap());
+        let first = counts.take(of("2001:db8::1"), 2).unwrap();
+        let _second = counts.take(of("2001:db8::ffff:1"), 2).unwrap();
+        assert!(counts.take(of("2001:db8::2"), 2).is_none(), "it is one /64");
+        assert!(counts.take(of("2001:db8:0:1::1"), 2).is_some());
+        let _v4 =
+            (counts.take(of("192.0.2.1"), 1).unwrap(), counts.take(of("192.0.2.2"), 1).unwrap());
+        assert!(counts.take(of("192.0.2.1"), 1).is_none());
+        drop(first);
+        assert!(counts.take(of("2001:db8::2"), 2).is_some());
+        assert_eq!(lock(&counts.0).len(), 3, "what is empty is forgotten");
+    }
+
+    #[test]
+    fn who_is_silent_longest_goes_first() {
+        let newcomers = Newcomers::default();
+        let [first, second, third] = std::array::from_fn(|_| newcomers.enter());
+        first.settle();
+        assert!(newcomers.send_away_oldest());
+        assert!(second.away.is_cancelled() && !first.away.is_cancelled());
+        drop(third);
+        assert!(!newcomers.send_away_oldest(), "nobody is silent any more");
     }
 }

@@ -3,8 +3,12 @@
 // clippy.toml allows it in tests, but does not see that their helpers are part of them.
 #![allow(clippy::unwrap_used)]
 
+mod club;
 mod hostile;
 mod http;
+mod people;
+mod people_commands;
+mod people_limits;
 mod support;
 mod tls;
 mod v1;

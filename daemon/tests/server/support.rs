@@ -245,6 +245,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         code(&self.reply(id).await)
     }
 
+    /// A request: its code where it is refused, else nothing.
+    pub(crate) async fn refused_or_ok(&mut self, cmd: &str, args: Value) -> String {
+        let id = self.send(cmd, args).await;
+        let reply = self.reply(id).await;
+        if reply["status"] == "SUCCESS" { String::new() } else { code(&reply) }
+    }
+
     /// An ERROR that belongs to no request: its code.
     pub(crate) async fn complaint(&mut self) -> String {
         let no_reply = |seen: &Seen| matches!(seen, Seen::Text(text) if text["status"] == "ERROR" && text.get("id").is_none());

@@ -23,6 +23,7 @@ use imgrepo_proto::session::v1::{BadCommand, Command, Reply};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
 
 use super::Context;
+use super::registry::Newcomer;
 use crate::config::Guests;
 use crate::link::{Inbox, Incoming, Origin, Outbox};
 use crate::repository::{Actor, Receiving};
@@ -95,7 +96,7 @@ pub(super) async fn run(
     outbox: Outbox,
     inbox: Inbox,
     keeper: Keeper,
-    origin: Origin,
+    (origin, newcomer): (Origin, Newcomer),
     context: Arc<Context>,
 ) {
     let _entry = context.registry.enter();
@@ -104,6 +105,8 @@ pub(super) async fn run(
     if context.guests(origin) == Guests::No {
         return turn_away(outbox, inbox, texts::GUESTS_DENIED.to_owned(), 1008).await;
     }
+    // It is somebody's from here on: there is nobody that it would have to prove to be.
+    newcomer.settle();
     let people = context.repository.people_changed();
     let actor = match context.guest(&PersonName::anon(), origin).await {
         Ok(actor) => actor,

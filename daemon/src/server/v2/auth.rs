@@ -23,6 +23,9 @@ impl Session {
             Ok(actor) => actor,
             Err(refusal) => return self.turn_away(id, refusal),
         };
+        if let Err(refusal) = self.sit_down(&actor) {
+            return self.turn_away(id, refusal);
+        }
         let context = &self.common.context;
         let announced = context.repository.announced();
         let newest = *announced.borrow();
@@ -52,6 +55,25 @@ impl Session {
         self.actor = Some(actor);
         // Ends with the link, and is the session's like every other task.
         self.tasks.spawn(events::pump(self.common.clone(), announced, since));
+    }
+
+    /// Takes one of the account's places, and that of the connection for good. The owner's sessions
+    /// from within are not counted, nor are a guest's: whoever says that name would keep them out.
+    fn sit_down(&mut self, actor: &Actor) -> Result<(), Refusal> {
+        let context = &self.common.context;
+        if actor.device.is_some() {
+            let most = context.settings.sessions_per_person;
+            let seat = context.registry.people.take(actor.person, most).ok_or_else(|| {
+                let message = format!("`{}` has {most} sessions here already", actor.name);
+                let refusal = Refusal::new(ErrorCode::Busy, message);
+                refusal.hint("end one, or have a device revoked that nobody uses any more")
+            })?;
+            self.seat = Some(seat);
+        }
+        if let Some(newcomer) = &self.newcomer {
+            newcomer.settle();
+        }
+        Ok(())
     }
 
     async fn actor(&self, auth: &Auth) -> Result<Actor, Refusal> {

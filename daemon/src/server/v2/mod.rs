@@ -30,9 +30,11 @@ use imgrepo_proto::session::{Command, DataHeader, Request, RequestId, ServerMess
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use super::Context;
+use super::registry::{Newcomer, Seat};
 use crate::link::window::SharedWindow;
 use crate::link::{Inbox, Incoming, Origin, Outbox};
 use crate::repository::Actor;
+use crate::repository::catalog::PersonId;
 use flight::{Common, Flight};
 use intake::{Intake, SessionIntake};
 use requests::{Admission, Cancelled, Flow};
@@ -41,6 +43,10 @@ use requests::{Admission, Cancelled, Flow};
 struct Session {
     common: Arc<Common>,
     origin: Origin,
+    /// The connection, until it is somebody's; None for one from within.
+    newcomer: Option<Newcomer>,
+    /// Its place among the account's sessions.
+    seat: Option<Seat<PersonId>>,
     actor: Option<Actor>,
     /// Counts what may have become of the actor.
     people: watch::Receiver<u64>,
@@ -52,12 +58,20 @@ struct Session {
 }
 
 /// Serves a session until it is over.
-pub(super) async fn run(outbox: Outbox, mut inbox: Inbox, origin: Origin, context: Arc<Context>) {
+pub(super) async fn run(
+    outbox: Outbox,
+    mut inbox: Inbox,
+    origin: Origin,
+    newcomer: Option<Newcomer>,
+    context: Arc<Context>,
+) {
     let _entry = context.registry.enter();
     let limits = context.settings.limits;
     let mut session = Session {
         common: Arc::new(Common::new(outbox, context.clone())),
         origin,
+        newcomer,
+        seat: None,
         actor: None,
         people: context.repository.people_changed(),
         tasks: JoinSet::new(),
