@@ -4,23 +4,26 @@
 //! The file is strict (a key that is not known is an error that names it) and never written.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imgrepo_proto::limits::{DEFAULT_PORT, MAX_IMAGE_BYTES, V1_BUDGET_BYTES, V1_MAX_IMAGE_BYTES};
+use imgrepo_proto::limits::DEFAULT_PORT;
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use file::File;
 pub use guests::Guests;
 pub use log::{LogFormat, log_format};
+pub use reserve::Reserve;
+use server::server;
+pub use server::{ServerConfig, TlsFiles};
 
 mod file;
 mod guests;
 mod log;
+mod reserve;
+mod server;
 
 /// The command line's part.
 #[derive(Debug, Clone, Default)]
@@ -98,57 +101,8 @@ pub enum Mode {
         connect: Option<String>,
     },
     /// The server.
-    Server(ServerConfig),
+    Server(Box<ServerConfig>),
 }
-
-/// What a server was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerConfig {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// The name that it is reached by from elsewhere.
-    pub public_host: Option<String>,
-    /// What those may do who come without an account.
-    pub guests: Guests,
-    /// Whether they may do so unencrypted from elsewhere: only where it was said that guests may.
-    pub plaintext_guests: bool,
-    /// The certificate and the key that were given, absolute; its own without.
-    pub tls_files: Option<TlsFiles>,
-    /// The proxies that are trusted.
-    pub behind_proxy: Vec<IpNet>,
-    /// The largest image, in bytes.
-    pub max_image_bytes: u64,
-    /// The largest image of old (v1) clients.
-    pub v1_max_image_bytes: u64,
-    /// All contents of old clients in flight together.
-    pub v1_budget_bytes: u64,
-    /// Days that an image stays in the trash.
-    pub trash_days: u32,
-    /// Days that an interrupted upload is kept.
-    pub staging_days: u32,
-    /// Room for interrupted uploads.
-    pub staging_quota_bytes: u64,
-    /// Sessions at once.
-    pub max_sessions: u32,
-}
-
-/// A certificate and its key, in PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// With its chain.
-    pub certificate: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-}
-
-/// Days in the trash: long enough to miss a picture after a holiday.
-const TRASH_DAYS: u32 = 30;
-/// Days that an interrupted upload is kept: a laptop is opened again within a week.
-const STAGING_DAYS: u32 = 7;
-/// Room for interrupted uploads: eight of the largest images.
-const STAGING_QUOTA_BYTES: u64 = 8 * MAX_IMAGE_BYTES;
-/// Sessions at once: what a group that shares a server never reaches, at under 100 MB if it did.
-const MAX_SESSIONS: u32 = 10_000;
 
 /// A file that has not changed for so long is whole, where nothing better tells: programs that pause
 /// longer while they write are rare, and a person waits that long.
@@ -233,7 +187,7 @@ impl Config {
         let mode = if flags.serve {
             let listen = flags.listen.clone().or_else(|| text(&var, "IMGREPO_LISTEN"));
             let folder = path.parent().unwrap_or(Path::new(""));
-            Mode::Server(server(flags, listen, file.server, folder)?)
+            Mode::Server(Box::new(server(flags, listen, file.server, folder)?))
         } else {
             let told = flags.connect.clone().or_else(|| text(&var, "IMGREPO_CONNECT"));
             let by_itself = || remembered.url.clone().or(file.client.connect);
@@ -334,90 +288,6 @@ fn read(
     Ok((named.unwrap_or_else(|| default_file.to_owned()), file))
 }
 
-/// `folder` is that of the configuration file, from where its own paths are seen.
-fn server(
-    flags: &Flags,
-    listen: Option<String>,
-    file: file::Server,
-    folder: &Path,
-) -> Result<ServerConfig, Refusal> {
-    let listen = match listen.or(file.listen) {
-        Some(text) => address(&text)?,
-        None => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
-    };
-    if file.allow_guests.is_some() && file.guests.is_some() {
-        let message = "`allow_guests` of the configuration is the old spelling of \
-                       `guests = \"upload\"`: give `guests` alone";
-        return Err(Refusal::new(ErrorCode::FileError, message));
-    }
-    // What was said, where anything was: the flag, the file, the file as it was spelled before.
-    let said = match (flags.allow_guests, file.guests, file.allow_guests) {
-        (true, ..) | (_, None, Some(true)) => Some(Guests::Upload),
-        (_, guests, _) => guests,
-    };
-    let tls_files = match (&flags.tls_cert, &flags.tls_key, file.tls_cert, file.tls_key) {
-        (Some(certificate), Some(key), ..) => Some((certificate.clone(), key.clone())),
-        (_, _, Some(certificate), Some(key)) => Some((folder.join(certificate), folder.join(key))),
-        (_, _, None, None) => None,
-        _ => {
-            let message = "`tls_cert` and `tls_key` of the configuration belong together: \
-                           give both or none";
-            return Err(Refusal::new(ErrorCode::FileError, message));
-        }
-    };
-    let tls_files = tls_files.map(|(certificate, key)| TlsFiles {
-        certificate: absolute(certificate),
-        key: absolute(key),
-    });
-    let behind_proxy = match &flags.behind_proxy {
-        Some(text) => networks(text.split(','), "--behind-proxy", ErrorCode::Usage)?,
-        None => {
-            let texts = file.behind_proxy.iter().flatten().map(String::as_str);
-            networks(texts, "`behind_proxy` of the configuration", ErrorCode::FileError)?
-        }
-    };
-    let bytes = |size: Option<file::Size>, default| size.map_or(default, |size| size.0);
-    Ok(ServerConfig {
-        listen,
-        public_host: file.public_host,
-        // On loopback they are this machine's own users, unless a proxy leads others there.
-        guests: said.unwrap_or(match listen.ip().is_loopback() && behind_proxy.is_empty() {
-            true => Guests::Upload,
-            false => Guests::No,
-        }),
-        plaintext_guests: said.is_some_and(|guests| guests != Guests::No),
-        tls_files,
-        behind_proxy,
-        max_image_bytes: bytes(file.max_image_size, MAX_IMAGE_BYTES),
-        v1_max_image_bytes: bytes(file.v1_max_image_size, V1_MAX_IMAGE_BYTES),
-        v1_budget_bytes: bytes(file.v1_budget, V1_BUDGET_BYTES),
-        trash_days: file.trash_days.unwrap_or(TRASH_DAYS),
-        staging_days: file.staging_days.unwrap_or(STAGING_DAYS),
-        staging_quota_bytes: bytes(file.staging_quota, STAGING_QUOTA_BYTES),
-        max_sessions: file.max_sessions.map_or(MAX_SESSIONS, NonZero::get),
-    })
-}
-
-/// Addresses and networks.
-fn networks<'a>(
-    texts: impl Iterator<Item = &'a str>,
-    told: &str,
-    code: ErrorCode,
-) -> Result<Vec<IpNet>, Refusal> {
-    let network = |text: &str| {
-        let ip = text.parse::<IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
-        ip.ok().or_else(|| text.parse().ok())
-    };
-    let networks = texts.map(|text| {
-        network(text.trim()).ok_or_else(|| {
-            let shown = imgrepo_proto::name::shown(text);
-            let message = format!("{told} cannot be `{shown}`: it is no address and no network");
-            Refusal::new(code, message).hint("give it as 127.0.0.1 or 10.0.0.0/8")
-        })
-    });
-    networks.collect()
-}
-
 fn watch(folders: &[PathBuf], file: &file::Watch) -> WatchConfig {
     let seconds = |told: Option<u32>, default| Duration::from_secs(told.unwrap_or(default).into());
     WatchConfig {
@@ -432,23 +302,6 @@ fn watch(folders: &[PathBuf], file: &file::Watch) -> WatchConfig {
 /// As seen from where the daemon was started.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
-}
-
-/// `HOST:PORT` or `HOST`, of IP addresses or names.
-fn address(text: &str) -> Result<SocketAddr, Refusal> {
-    let refused = |why: &str| {
-        let shown = imgrepo_proto::name::shown(text);
-        Refusal::new(ErrorCode::Usage, format!("cannot listen on `{shown}`: {why}"))
-            .hint("give it as HOST:PORT, such as 127.0.0.1:8765")
-    };
-    let bare: Result<IpAddr, _> = text.trim_matches(['[', ']']).parse();
-    if let Ok(ip) = bare {
-        return Ok(SocketAddr::new(ip, DEFAULT_PORT));
-    }
-    let named = if text.contains(':') { text.to_owned() } else { format!("{text}:{DEFAULT_PORT}") };
-    let found = named.to_socket_addrs().map_err(|error| refused(&error.to_string()))?;
-    // Where a name has addresses of both kinds, the one that clients of either kind try.
-    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| refused("the name has no address"))
 }
 
 fn person(text: &str, whose: &str) -> Result<PersonName, Refusal> {

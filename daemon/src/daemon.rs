@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Guests, Mode, Remembered, ServerConfig};
+use crate::config::{Config, Mode, Remembered, ServerConfig};
 use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool};
 use crate::paths::Paths;
 use crate::repository::{self, Repository};
@@ -29,7 +29,7 @@ use crate::transfer::Transfers;
 use crate::transfer::queue::{self, Queue};
 use crate::watch::{self, QueueSide, Watch};
 
-/// Free space that a server leaves: for the catalog, which must go on when contents no longer fit.
+/// Free space that a client leaves: for its queue, which must go on when contents no longer fit.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How often expired trash and partial uploads are looked for.
@@ -151,7 +151,7 @@ impl Daemon {
                 // From elsewhere it is reached encrypted.
                 let scheme = if listen.ip().is_loopback() { "ws" } else { "wss" };
                 let ready = format!("serving {scheme}://{listen}/ (repository in {data})");
-                (ready, control::Mode::Server(serving.facts(told, &paths)))
+                (ready, control::Mode::Server(Box::new(serving.facts(told, &paths))))
             }
             _ => {
                 let ready = match address {
@@ -175,13 +175,17 @@ impl Daemon {
         };
         let (watch, watch_task) = Watch::start(state.clone(), QueueSide::of(&queue), settings);
         let stop = CancellationToken::new();
+        let reserve_bytes = match &config.mode {
+            Mode::Server(told) => reserve(told, &paths),
+            Mode::Client { .. } => RESERVE_BYTES,
+        };
         let context = Context {
             program,
             started_at: Timestamp::now(),
             config: config.file,
             service: Arc::new(Service::new(&paths, service::System)),
             paths,
-            reserve_bytes: RESERVE_BYTES,
+            reserve_bytes,
             user: config.user,
             session: session.clone(),
             mode,
@@ -250,9 +254,9 @@ impl Serving {
             staging_keep_hours: told.staging_days.saturating_mul(24),
             staging_quota_bytes: told.staging_quota_bytes,
             trash_days: told.trash_days,
-            reserve_bytes: RESERVE_BYTES,
-            person_quota_bytes: None,
-            repository_quota_bytes: None,
+            reserve_bytes: reserve(told, paths),
+            person_quota_bytes: told.person_quota_bytes,
+            repository_quota_bytes: told.repository_quota_bytes,
         };
         let opened = spawn_blocking(move || Repository::open(settings)).await;
         let repository = opened.map_err(|error| internal("open the repository", &error))?;
@@ -274,11 +278,14 @@ impl Serving {
             public_host: told.public_host.clone(),
             limits: SessionLimits {
                 max_image_size: told.max_image_bytes,
+                max_requests: told.requests_per_session,
                 ..SessionLimits::default()
             },
             v1_max_image_bytes: told.v1_max_image_bytes,
             v1_budget_bytes: told.v1_budget_bytes,
             max_sessions: told.max_sessions,
+            sessions_per_address: told.sessions_per_address,
+            sessions_per_person: told.sessions_per_person,
             ..server::Settings::default()
         };
         let server = match Server::start(settings, repository.clone()).await {
@@ -293,26 +300,31 @@ impl Serving {
     }
 
     fn facts(&self, told: &ServerConfig, paths: &Paths) -> control::ServerFacts {
-        let server = self.server.clone();
         control::ServerFacts {
-            listen: self.server.address(),
-            guests: told.guests != Guests::No,
+            server: self.server.clone(),
+            told: told.clone(),
             data: paths.data.clone(),
             repository: self.repository.clone(),
-            sessions: Box::new(move || server.sessions()),
         }
     }
 
     async fn stop(self) {
         self.sweep.abort();
         joined("the sweep", self.sweep).await;
-        // The control plane, which counted its sessions, has ended: nobody else holds it.
+        // The control plane, which tells its status, has ended: nobody else holds it.
         match Arc::into_inner(self.server) {
             Some(server) => server.stop().await,
             None => tracing::error!("the server is still in use and is cut"),
         }
         self.repository.close().await;
     }
+}
+
+/// What contents leave free of their disk.
+fn reserve(told: &ServerConfig, paths: &Paths) -> u64 {
+    // At the first start it is not there yet.
+    let disk_bytes = paths.data.ancestors().find_map(repository::disk_bytes);
+    told.reserve.bytes(disk_bytes)
 }
 
 /// Who the server is: its own key, made at the first start of every server, so that it can be opened

@@ -4,11 +4,10 @@ use std::fmt;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use super::Guests;
 use imgrepo_proto::{ErrorCode, Refusal};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::LogFormat;
+use super::{Guests, LogFormat, Reserve};
 
 /// The file.
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -37,7 +36,13 @@ pub(super) struct Server {
     pub(super) trash_days: Option<u32>,
     pub(super) staging_days: Option<u32>,
     pub(super) staging_quota: Option<Size>,
+    pub(super) person_quota: Option<Size>,
+    pub(super) repository_quota: Option<Size>,
+    pub(super) reserve: Option<Reserve>,
     pub(super) max_sessions: Option<NonZero<u32>>,
+    pub(super) sessions_per_address: Option<NonZero<u32>>,
+    pub(super) sessions_per_person: Option<NonZero<u32>>,
+    pub(super) requests_per_session: Option<NonZero<u32>>,
 }
 
 /// `[client]`: used without.
@@ -125,7 +130,7 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-fn size(text: &str) -> Option<u64> {
+pub(super) fn size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits)?;
     let unit: u64 = match unit.trim() {

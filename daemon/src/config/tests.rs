@@ -1,5 +1,7 @@
 //! What wins over what, and what is refused.
 
+use imgrepo_proto::limits::MAX_IMAGE_BYTES;
+
 use super::*;
 
 fn resolve(
@@ -27,7 +29,7 @@ fn connect(config: Config) -> (Option<String>, String) {
 fn server(flags: Flags, vars: &[(&str, &str)], file: &str) -> Result<ServerConfig, Refusal> {
     let flags = Flags { serve: true, ..flags };
     match resolve(&flags, vars, &Remembered::default(), file)?.mode {
-        Mode::Server(server) => Ok(server),
+        Mode::Server(server) => Ok(*server),
         Mode::Client { .. } => panic!("a server was asked for"),
     }
 }
@@ -68,6 +70,20 @@ fn a_server_has_its_own_precedence_and_defaults() {
     let told = server(Flags::default(), &[], file).unwrap();
     assert_eq!((told.listen.port(), told.max_image_bytes), (1, 5 << 20));
     assert_eq!((told.v1_budget_bytes, told.trash_days, told.max_sessions), (7, 3, 2));
+    let limits =
+        (plain.sessions_per_address, plain.sessions_per_person, plain.requests_per_session);
+    assert_eq!((limits, plain.reserve), ((100, 64, 64), Reserve::Percent(5)));
+    assert_eq!((plain.person_quota_bytes, plain.repository_quota_bytes), (None, None));
+    let file = format!(
+        "{file}sessions_per_address = 4\nsessions_per_person = 5\nrequests_per_session = 6\n\
+         person_quota = \"1 GiB\"\nrepository_quota = \"2 GiB\"\nreserve = \"10%\"\n"
+    );
+    let file = file.as_str();
+    let told = server(Flags::default(), &[], file).unwrap();
+    let limits = (told.sessions_per_address, told.sessions_per_person, told.requests_per_session);
+    assert_eq!((limits, told.reserve), ((4, 5, 6), Reserve::Percent(10)));
+    assert_eq!(told.person_quota_bytes, Some(1 << 30));
+    assert_eq!(told.repository_quota_bytes, Some(2 << 30));
     let vars = [("IMGREPO_LISTEN", "[::1]:2")];
     assert_eq!(server(Flags::default(), &vars, file).unwrap().listen.to_string(), "[::1]:2");
     let flags = Flags { listen: Some("localhost:3".into()), ..Flags::default() };
@@ -89,6 +105,7 @@ fn guests_are_let_in_from_elsewhere_only_where_that_is_said() {
     let (no, view, upload) = (Guests::No, Guests::View, Guests::Upload);
     for (flags, file, guests, plaintext) in [
         (here.clone(), "", upload, false),
+        (here.clone(), "guests = \"view\"\nallow_guests = false", view, true),
         (there.clone(), "", no, false),
         (proxied.clone(), "", no, false),
         (here.clone(), "guests = \"no\"", no, false),

@@ -13,6 +13,7 @@ mod events;
 mod examine;
 mod images;
 mod join;
+mod limits;
 mod listening;
 mod people;
 mod queue;
@@ -24,7 +25,6 @@ mod upload;
 mod watch;
 mod wire;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,8 +42,10 @@ pub use listening::Listening;
 pub use remember::Memory;
 pub use spool::Spool;
 
+use crate::config::ServerConfig;
 use crate::paths::Paths;
 use crate::repository::Repository;
+use crate::server::Server;
 use crate::service::Service;
 use crate::session::Session;
 use crate::transfer::Transfers;
@@ -93,21 +95,19 @@ pub enum Mode {
     /// A client, and what it remembers.
     Client(Arc<Memory>),
     /// The server.
-    Server(ServerFacts),
+    Server(Box<ServerFacts>),
 }
 
 /// What status tells of the server in this process.
 pub struct ServerFacts {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Whether everyone who reaches it may use it.
-    pub guests: bool,
+    /// The server itself.
+    pub server: Arc<Server>,
+    /// What it was told.
+    pub told: ServerConfig,
     /// Where it keeps its images.
     pub data: PathBuf,
     /// The images.
     pub repository: Repository,
-    /// Counts its sessions.
-    pub sessions: Box<dyn Fn() -> u32 + Send + Sync>,
 }
 
 /// The serving control plane.

@@ -5,28 +5,14 @@ use std::sync::Arc;
 use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, SessionStatus, Status};
 use imgrepo_proto::session::command::List;
 
-use super::{Context, Mode};
+use super::limits::{Used, limits};
+use super::{Context, Mode, ServerFacts};
+use crate::config::Guests;
 
 pub(super) async fn status(context: &Context) -> Status {
     let server = match &context.mode {
         Mode::Client(_) => None,
-        Mode::Server(server) => {
-            let owner = server.repository.owner();
-            let one = List { limit: Some(1), ..List::default() };
-            // The catalog keeps the count; one that cannot be read has said so in the log.
-            let page = server.repository.list(&owner, one).await;
-            Some(ServerStatus {
-                listen: server.listen.to_string(),
-                guests: server.guests,
-                guests_may: if server.guests { "upload" } else { "no" }.to_owned(),
-                fingerprint: None,
-                addresses: Vec::new(),
-                limits: Vec::new(),
-                sessions: (server.sessions)(),
-                images: page.ok().and_then(|page| page.total).unwrap_or(0),
-                data: server.data.clone(),
-            })
-        }
+        Mode::Server(facts) => Some(server(facts, context.reserve_bytes).await),
     };
     let (queue, folders) = (context.queue.status().await, context.watch.list().await);
     let unread = [queue.as_ref().err(), folders.as_ref().err()].into_iter().flatten().next();
@@ -47,6 +33,31 @@ pub(super) async fn status(context: &Context) -> Status {
         transfers: context.transfers.active(),
         rates: context.transfers.rates(),
         unread,
+    }
+}
+
+async fn server(facts: &ServerFacts, reserve_bytes: u64) -> ServerStatus {
+    let ServerFacts { server, told, data, repository } = facts;
+    let owner = repository.owner();
+    let one = List { limit: Some(1), ..List::default() };
+    // The catalog keeps the counts; one that cannot be read has said so in the log.
+    let page = repository.list(&owner, one).await;
+    let used = Used {
+        sessions: server.sessions(),
+        kept_bytes: repository.usage().await.ok().map(|usage| usage.kept_bytes),
+    };
+    let asked = Arc::clone(server);
+    let addresses = tokio::task::spawn_blocking(move || asked.addresses()).await;
+    ServerStatus {
+        listen: server.address().to_string(),
+        guests: told.guests != Guests::No,
+        guests_may: told.guests.word().to_owned(),
+        fingerprint: server.fingerprint(),
+        addresses: addresses.iter().flatten().map(ToString::to_string).collect(),
+        limits: limits(told, reserve_bytes, used),
+        sessions: used.sessions,
+        images: page.ok().and_then(|page| page.total).unwrap_or(0),
+        data: data.clone(),
     }
 }
 

@@ -51,6 +51,7 @@ pub use open::OpenError;
 pub use people::{Action, Actor, Authentication, LOCAL, Object, Role, authorize};
 pub use quota::Usage;
 pub use receiving::Receiving;
+pub use room::disk_bytes;
 
 /// Hears of the outcome of a change, once: right after the commit and before the change is
 /// announced, on the committer's thread, so it must not block.

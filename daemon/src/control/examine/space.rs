@@ -8,8 +8,8 @@ use crate::watch::mounts;
 
 const CHECK: &str = "space";
 
-/// So many times the reserve are warned of: room for some hundred photos yet, time to act.
-const WARN_FACTOR: u64 = 10;
+/// So much above the reserve is warned of: room for some hundred photos yet, time to act.
+const WARN_BYTES: u64 = 576 * 1024 * 1024;
 
 /// A place, and how it is.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ fn of_place(place: &Place, reserve_bytes: u64) -> Finding {
         Some(free) => {
             let state = match free {
                 _ if free < reserve_bytes => FindingState::Problem,
-                _ if free < reserve_bytes.saturating_mul(WARN_FACTOR) => FindingState::Warning,
+                _ if free < reserve_bytes.saturating_add(WARN_BYTES) => FindingState::Warning,
                 _ => FindingState::Ok,
             };
             let keeps = if state == FindingState::Problem {
