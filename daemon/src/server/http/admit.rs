@@ -3,18 +3,24 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 
 use super::denied::Denied;
 
+/// What of a request says for whom it is and who had it sent.
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+    /// Whether the one who asks speaks TLS, to this process or to a proxy that it trusts.
+    pub(super) is_encrypted: bool,
+}
+
 /// Whether a request is meant for this server. Refused are those for another host (a name that was
-/// made to point here) and from another site's page.
-pub(super) fn admit(
-    uri: &Uri,
-    headers: &HeaderMap,
-    public_host: Option<&str>,
-) -> Result<(), Denied> {
-    let mut hosts = headers.get_all(header::HOST).iter();
+/// made to point here) and from another site's page. What may change something has to say from whose
+/// page it comes: every browser does (Fetch, 3.1), and whoever does not is no page of ours.
+pub(super) fn admit(asked: &Asked<'_>, public_host: Option<&str>) -> Result<(), Denied> {
+    let mut hosts = asked.headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Denied::new(StatusCode::BAD_REQUEST, "a request needs one Host header"));
     };
@@ -25,19 +31,25 @@ pub(super) fn admit(
         return Err(Denied::new(StatusCode::FORBIDDEN, text));
     };
     // RFC 9112, 3.2.2: an absolute target counts instead of Host. Ours never send one.
-    let target = uri.authority().map(|authority| Place::parse(authority.as_str()));
+    let target = asked.uri.authority().map(|authority| Place::parse(authority.as_str()));
     if target.is_some_and(|target| target.as_ref() != Some(&host)) {
         return Err(Denied::new(StatusCode::BAD_REQUEST, "the request's target is not its Host"));
     }
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    let Some(origin) = origins.next() else { return Ok(()) };
-    let same_site = origins.next().is_none()
-        && origin.to_str().is_ok_and(|origin| is_same_origin(origin, &host));
-    if !same_site {
-        let text = "another site's page may not open a session here";
-        return Err(Denied::new(StatusCode::FORBIDDEN, text));
+    let mut origins = asked.headers.get_all(header::ORIGIN).iter();
+    let is_ours = match (origins.next(), origins.next()) {
+        (None, _) => *asked.method == Method::GET || *asked.method == Method::HEAD,
+        (Some(origin), None) => {
+            origin.to_str().is_ok_and(|origin| is_same_origin(origin, &host, asked.is_encrypted))
+        }
+        (Some(_), Some(_)) => false,
+    };
+    match is_ours {
+        true => Ok(()),
+        false => {
+            let text = "another site's page may not ask for anything here";
+            Err(Denied::new(StatusCode::FORBIDDEN, text))
+        }
     }
-    Ok(())
 }
 
 /// A host and, where it is given, a port.
@@ -77,15 +89,13 @@ impl Place {
     }
 }
 
-/// Whether a page of this origin was served under this very host and port: another port of the same
-/// host is another's page.
-fn is_same_origin(origin: &str, host: &Place) -> bool {
-    let (default_port, rest) = match origin.split_once("://") {
-        Some(("http", rest)) => (80, rest),
-        Some(("https", rest)) => (443, rest),
-        _ => return false,
-    };
-    let Some(origin) = Place::parse(rest) else { return false };
+/// Whether a page of this origin was served here (RFC 6454, 4): the same scheme, host and port.
+/// Another port of the same host is another's page, and one that came in clear may have been changed
+/// on its way.
+fn is_same_origin(origin: &str, host: &Place, is_encrypted: bool) -> bool {
+    let (scheme, default_port) = if is_encrypted { ("https", 443) } else { ("http", 80) };
+    let place = origin.split_once("://").filter(|(said, _)| *said == scheme);
+    let Some(origin) = place.and_then(|(_, place)| Place::parse(place)) else { return false };
     let port = |place: &Place| place.port.unwrap_or(default_port);
     origin.host == host.host && port(&origin) == port(host)
 }
@@ -105,9 +115,14 @@ mod tests {
         headers
     }
 
+    fn asked(method: &Method, uri: &'static str, lines: &[(&str, &str)]) -> Result<(), StatusCode> {
+        let (uri, headers) = (Uri::from_static(uri), headers(lines));
+        let asked = Asked { method, uri: &uri, headers: &headers, is_encrypted: false };
+        admit(&asked, Some("images.example.org:8765")).map_err(|denied| denied.status)
+    }
+
     fn admitted(lines: &[(&str, &str)]) -> Result<(), StatusCode> {
-        admit(&Uri::from_static("/"), &headers(lines), Some("images.example.org:8765"))
-            .map_err(|denied| denied.status)
+        asked(&Method::GET, "/", lines)
     }
 
     #[test]
@@ -167,16 +182,38 @@ mod tests {
         assert_eq!(admitted(&twice), Err(StatusCode::BAD_REQUEST));
     }
 
+    /// Whether a page of this origin may ask under this Host: the same for every method.
+    fn from(host: &str, origin: &str, is_encrypted: bool) -> Result<(), StatusCode> {
+        let (uri, headers) =
+            (Uri::from_static("/"), headers(&[("host", host), ("origin", origin)]));
+        let answer = |method: &Method| {
+            let asked = Asked { method, uri: &uri, headers: &headers, is_encrypted };
+            admit(&asked, Some("images.example.org:8765")).map_err(|denied| denied.status)
+        };
+        assert_eq!(answer(&Method::GET), answer(&Method::POST), "{host} from {origin}");
+        answer(&Method::GET)
+    }
+
     #[test]
     fn another_sites_page_is_refused() {
-        let from = |host: &str, origin: &str| admitted(&[("host", host), ("origin", origin)]);
-        assert_eq!(from("localhost:8765", "http://localhost:8765"), Ok(()));
-        assert_eq!(from("localhost", "http://localhost"), Ok(()));
-        assert_eq!(from("localhost:80", "http://localhost"), Ok(()));
-        assert_eq!(from("localhost", "https://localhost:443"), Ok(()));
-        assert_eq!(from("images.example.org", "https://images.example.org"), Ok(()));
-        assert_eq!(from("images.example.org:8765", "http://images.example.org:8765"), Ok(()));
-        assert_eq!(from("[::1]:8765", "http://[::1]:8765"), Ok(()));
+        for (host, origin) in [
+            ("localhost:8765", "http://localhost:8765"),
+            ("localhost", "http://localhost"),
+            ("localhost:80", "http://localhost"),
+            ("images.example.org:8765", "http://images.example.org:8765"),
+            ("[::1]:8765", "http://[::1]:8765"),
+            ("10.0.0.2:8765", "http://10.0.0.2:8765"),
+        ] {
+            assert_eq!(from(host, origin, false), Ok(()), "{host} from {origin}");
+            let encrypted = origin.replace("http://", "https://");
+            let other_way = Err(StatusCode::FORBIDDEN);
+            assert_eq!(from(host, &encrypted, false), other_way, "in clear: {encrypted}");
+            assert_eq!(from(host, origin, true), other_way, "encrypted: {origin}");
+            // 80 is not the port of https.
+            let expected = if host == "localhost:80" { other_way } else { Ok(()) };
+            assert_eq!(from(host, &encrypted, true), expected, "{host} from {encrypted}");
+        }
+        assert_eq!(from("localhost", "https://localhost:443", true), Ok(()));
         for (host, origin) in [
             ("localhost:8765", "http://localhost"),
             ("localhost:8765", "http://localhost:8766"),
@@ -192,20 +229,34 @@ mod tests {
             ("localhost:8765", "http://localhost:8765:8765"),
             ("localhost:8765", "http://localhost.:8765"),
             ("images.example.org:8765", "http://images.example.org:1337"),
-            ("images.example.org:8765", "https://images.example.org"),
-            ("10.0.0.2:8765", "https://images.example.org"),
+            ("images.example.org:8765", "http://images.example.org"),
+            ("10.0.0.2:8765", "http://images.example.org"),
         ] {
-            assert_eq!(from(host, origin), Err(StatusCode::FORBIDDEN), "{host} from {origin}");
+            assert_eq!(
+                from(host, origin, false),
+                Err(StatusCode::FORBIDDEN),
+                "{host} from {origin}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_change_something_says_from_where() {
+        let host = [("host", "localhost:1")];
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(asked(&method, "/", &host), Ok(()), "{method}");
+        }
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
+            assert_eq!(asked(&method, "/", &host), Err(StatusCode::FORBIDDEN), "{method}");
         }
     }
 
     #[test]
     fn an_absolute_target_must_be_the_host() {
-        let asked = |uri: &'static str| {
-            admit(&Uri::from_static(uri), &headers(&[("host", "localhost:1")]), None)
-                .map_err(|denied| denied.status)
-        };
+        let asked = |uri: &'static str| asked(&Method::GET, uri, &[("host", "localhost:1")]);
         assert_eq!(asked("http://localhost:1/"), Ok(()));
-        assert_eq!(asked("http://evil.example/"), Err(StatusCode::BAD_REQUEST));
+        for uri in ["http://evil.example/", "http://localhost:2/", "http://a@localhost:1/"] {
+            assert_eq!(asked(uri), Err(StatusCode::BAD_REQUEST), "{uri}");
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! HTTP on the server's port: who is let through to a session, and the few pages beside it.
 //!
 //! The listener hands over a connection and gets back the upgraded stream with its dialect, or
-//! nothing where it was only a page. Everything that decides is pure: [`proxy::client_of`] (from
-//! where does this request really come), [`admit`] (is it for us, and not one of another site) and
-//! [`choose`] (which dialect). This room never reads a request's body.
+//! nothing where it was only a page or a browser's request. Everything that decides is pure:
+//! [`proxy::client_of`] (from where does this request really come), [`admit`] (is it for us, and not
+//! one of another site) and [`choose`] (which dialect). Bodies are read by [`api`] alone, and bounded.
 
 mod admit;
+mod api;
 mod choose;
+mod cookie;
 mod denied;
+mod pages;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +19,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
@@ -29,7 +32,7 @@ use imgrepo_proto::session::SUBPROTOCOL;
 use super::registry::{Network, Seat};
 use super::{Context, proxy};
 use crate::link::Origin;
-use admit::admit;
+use admit::{Asked, admit};
 pub(super) use choose::Dialect;
 use choose::choose;
 pub(super) use denied::Denied;
@@ -98,9 +101,18 @@ where
 }
 
 fn router(desk: Desk) -> Router {
+    let mut browsers = Router::new()
+        .route("/api/join", post(api::join))
+        .route("/api/login", post(api::login))
+        .route("/api/me", get(api::me))
+        .route("/api/logout", post(api::logout));
+    for page in pages::PAGES {
+        browsers = browsers.route(page.path, get(async move || page));
+    }
     Router::new()
         .route("/", get(root))
         .route("/healthz", get(health))
+        .merge(browsers.route_layer(middleware::from_fn(private)))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(desk.clone(), guard))
         .with_state(desk)
@@ -118,9 +130,13 @@ async fn guard(State(desk): State<Desk>, mut request: Request, next: Next) -> Re
         }
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let headers = response.headers_mut();
+        for (name, value) in pages::HEADERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         // One request a connection: no idle connection ever holds a place. (hyper's own setting
         // for that would take the upgrade's header away.)
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -128,14 +144,32 @@ async fn guard(State(desk): State<Desk>, mut request: Request, next: Next) -> Re
 /// From where a request that may go on comes.
 fn enter(desk: &Desk, request: &Request) -> Result<Origin, Denied> {
     let settings = &desk.context.settings;
-    let origin = proxy::client_of(request.headers(), desk.way, &settings.trusted_proxies)?;
+    let (uri, headers) = (request.uri(), request.headers());
+    let origin = proxy::client_of(headers, desk.way, &settings.trusted_proxies)?;
     if !origin.is_private() && !settings.plaintext_guests {
         return Err(Denied::plaintext());
     }
-    admit(request.uri(), request.headers(), settings.public_host.as_deref())?;
+    let is_encrypted = matches!(origin, Origin::Tls(_));
+    let asked = Asked { method: request.method(), uri, headers, is_encrypted };
+    admit(&asked, settings.public_host.as_deref())?;
     Ok(origin)
 }
 
+/// Links and cookies are said, and the page that reads them is fetched, where nobody can listen or
+/// change it on the way.
+async fn private(
+    Extension(origin): Extension<Origin>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Denied> {
+    match origin.is_private() {
+        true => Ok(next.run(request).await),
+        false => Err(Denied::plaintext()),
+    }
+}
+
+/// The way to a session. A browser's cookie lets nobody in here: a session says in AUTH who it is, and
+/// before that it is nobody.
 async fn root(
     State(desk): State<Desk>,
     Extension(origin): Extension<Origin>,

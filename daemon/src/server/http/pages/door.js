@@ -1,0 +1,159 @@
+// Takes up a link in a browser: reads its secret from behind the `#`, which no browser sends to anybody,
+// hands it to the server once, and tells what came of it. Everything that is shown is text, never markup.
+
+const secret = location.hash.slice(1);
+// At once: neither the address bar, nor the history, nor what is copied from there has it any more.
+history.replaceState(null, "", location.pathname);
+
+const WORDS = {
+  pt: {
+    "join.title": "Você foi convidado",
+    "join.lead": "Escolha o nome pelo qual os outros vão conhecer você aqui.",
+    "join.do": "Entrar",
+    "login.title": "Entrar aqui",
+    "login.lead": "O seu link deixa este navegador entrar, uma vez.",
+    "login.do": "Entrar",
+    user: "Seu nome",
+    device: "Como chamar este navegador",
+    "device.why": "Ele aparece entre os seus dispositivos.",
+    "device.label": "{browser} em {system}",
+    here: "Aqui você é {user}",
+    "may.viewer": "Você pode ver e baixar as imagens.",
+    "may.member": "Você pode ver, baixar e enviar imagens, e alterar as suas.",
+    "may.admin": "Você pode tudo, também convidar pessoas.",
+    "next.title": "E agora",
+    "next.pictures": "As imagens ainda não são mostradas no navegador.",
+    "next.computer":
+      "Para compartilhar imagens de um computador, instale nele o imgrepo, peça a quem convidou você um link para mais um dispositivo e use-o em um terminal:",
+    "next.browser": "Este navegador continua conectado até você sair aqui, ou por 90 dias sem visita.",
+    leave: "Sair",
+    "left.title": "Você saiu",
+    "left.do": "Este navegador não é mais um dos seus dispositivos.",
+    "link.title": "Falta uma parte do link",
+    "link.do": "Abra o link inteiro, como você o recebeu: o que vem depois de # faz parte dele. Recarregar a página não basta.",
+    unreachable: "não foi possível falar com o servidor: verifique a rede e tente de novo",
+  },
+  en: {
+    "device.label": "{browser} on {system}",
+    here: "You are {user} here",
+    "may.viewer": "You may look at the pictures and download them.",
+    "may.member": "You may look at the pictures, download them, add some, and change your own.",
+    "may.admin": "You may do everything, and invite people.",
+    "left.title": "You have logged out",
+    "left.do": "This browser is not one of your devices any more.",
+    "link.title": "A part of the link is missing",
+    "link.do": "Open the whole link as you got it: what stands behind the # belongs to it. Reloading this page is not enough.",
+    unreachable: "cannot speak with the server: look at the network and try again",
+  },
+};
+
+const isPortuguese = navigator.language.toLowerCase().startsWith("pt");
+const words = isPortuguese ? WORDS.pt : WORDS.en;
+const part = (id) => document.getElementById(id);
+const say = (key, values = {}) =>
+  words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+if (isPortuguese) {
+  document.documentElement.lang = "pt-BR";
+  for (const element of document.querySelectorAll("[data-say]")) {
+    element.textContent = say(element.dataset.say);
+  }
+}
+
+/** Asks the server: what it answered, or the words in which it refused. */
+async function ask(path, body) {
+  const post = body && {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  };
+  try {
+    const response = await fetch(path, post);
+    const text = await response.text();
+    try {
+      const told = JSON.parse(text);
+      return response.ok ? { told } : { refusal: sentence(told.error) };
+    } catch {
+      // What was refused before it was read is answered in plain text.
+      return { refusal: text.trim() || say("unreachable") };
+    }
+  } catch {
+    return { refusal: say("unreachable") };
+  }
+}
+
+function sentence({ message, hint }) {
+  return hint ? `${message}: ${hint}` : message;
+}
+
+/** Shows one part of the page and has a screen reader begin there. */
+function show(id) {
+  for (const other of ["ask", "here", "closed"]) part(other).hidden = other !== id;
+  part(id).querySelector("h1").focus();
+}
+
+function showPerson({ user, role }) {
+  part("who").textContent = say("here", { user });
+  part("may").textContent = words[`may.${role}`] ?? "";
+  show("here");
+}
+
+function showClosed(which) {
+  part("why-closed").textContent = say(`${which}.title`);
+  part("what-to-do").textContent = say(`${which}.do`);
+  show("closed");
+}
+
+/** What to call this browser until somebody says better: what it says of itself. */
+function label() {
+  const told = navigator.userAgent;
+  const first = (names) => names.find(([mark]) => told.includes(mark))?.[1];
+  const browser = first([
+    ["Firefox", "Firefox"], ["Edg/", "Edge"], ["OPR/", "Opera"], ["Chrome", "Chrome"],
+    ["Safari", "Safari"],
+  ]);
+  const system = first([
+    ["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Mac OS", "macOS"],
+    ["Windows", "Windows"], ["Linux", "Linux"],
+  ]);
+  return browser && system ? say("device.label", { browser, system }) : browser ?? "browser";
+}
+
+/** Carries out what a button asks for: once at a time, and what is refused is said beside it. */
+async function press(button, complaint, path, body) {
+  complaint.hidden = true;
+  button.disabled = true;
+  const { told, refusal } = await ask(path, body);
+  button.disabled = false;
+  if (refusal !== undefined) {
+    complaint.textContent = refusal;
+    complaint.hidden = false;
+    button.focus();
+  }
+  return told;
+}
+
+part("ask").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const asked = Object.fromEntries(new FormData(event.target));
+  const button = event.target.querySelector("button");
+  const path = `/api/${document.body.dataset.does}`;
+  const told = await press(button, part("refused"), path, { secret, ...asked });
+  if (told) showPerson(told);
+});
+
+part("leave").addEventListener("click", async () => {
+  const told = await press(part("leave"), part("stuck"), "/api/logout", {});
+  if (told) showClosed("left");
+});
+
+if (secret) {
+  part("device").value = label();
+  show("ask");
+  part("ask").querySelector("input").focus();
+} else {
+  // Opened again, or reloaded: the link did its work already.
+  const { told } = await ask("/api/me");
+  if (told) showPerson(told);
+  else showClosed("link");
+}
