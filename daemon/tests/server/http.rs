@@ -37,8 +37,9 @@ async fn pages_and_refusals() {
     assert!(answer.contains("imgrepo.v2"), "{answer}");
     for (line, extra, expected) in [
         ("GET /nothing", String::new(), "404"),
-        ("POST /", String::new(), "405"),
-        ("DELETE /healthz", String::new(), "405"),
+        ("POST /", String::new(), "403"),
+        ("POST /", "Origin: http://localhost\r\n".to_owned(), "405"),
+        ("DELETE /healthz", "Origin: http://localhost\r\n".to_owned(), "405"),
         ("GET /", "Via: 1.1 proxy\r\n".to_owned(), "403"),
         ("GET /healthz", "X-Forwarded-For: 1.2.3.4\r\n".to_owned(), "403"),
         ("GET /", format!("{upgrade}Origin: http://evil.example\r\n"), "403"),

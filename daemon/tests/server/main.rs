@@ -3,6 +3,7 @@
 // clippy.toml allows it in tests, but does not see that their helpers are part of them.
 #![allow(clippy::unwrap_used)]
 
+mod browser;
 mod club;
 mod hostile;
 mod http;

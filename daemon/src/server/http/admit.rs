@@ -36,20 +36,18 @@ pub(super) fn admit(asked: &Asked<'_>, public_host: Option<&str>) -> Result<(), 
         return Err(Denied::new(StatusCode::BAD_REQUEST, "the request's target is not its Host"));
     }
     let mut origins = asked.headers.get_all(header::ORIGIN).iter();
-    let is_ours = match (origins.next(), origins.next()) {
-        (None, _) => *asked.method == Method::GET || *asked.method == Method::HEAD,
-        (Some(origin), None) => {
-            origin.to_str().is_ok_and(|origin| is_same_origin(origin, &host, asked.is_encrypted))
-        }
-        (Some(_), Some(_)) => false,
+    let Some(origin) = origins.next() else {
+        let is_reading = *asked.method == Method::GET || *asked.method == Method::HEAD;
+        return is_reading.then_some(()).ok_or_else(|| {
+            let text = "what may change something here has to say its Origin, as browsers do";
+            Denied::new(StatusCode::FORBIDDEN, text)
+        });
     };
-    match is_ours {
-        true => Ok(()),
-        false => {
-            let text = "another site's page may not ask for anything here";
-            Err(Denied::new(StatusCode::FORBIDDEN, text))
-        }
-    }
+    let is_ours = origins.next().is_none()
+        && origin.to_str().is_ok_and(|said| is_same_origin(said, &host, asked.is_encrypted));
+    is_ours.then_some(()).ok_or_else(|| {
+        Denied::new(StatusCode::FORBIDDEN, "another site's page may not ask for anything here")
+    })
 }
 
 /// A host and, where it is given, a port.
