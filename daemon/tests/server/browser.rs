@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use crate::support::Stage;
 
 /// A server that encrypts, and lets in nobody without an account.
-struct Door {
+pub(crate) struct Door {
     stage: Stage,
-    identity: Identity,
+    pub(crate) identity: Identity,
     _folder: tempfile::TempDir,
 }
 
@@ -40,7 +40,7 @@ impl Reply {
 }
 
 impl Door {
-    async fn new() -> Door {
+    pub(crate) async fn new() -> Door {
         Door::with(|_| {}).await
     }
 
@@ -54,7 +54,7 @@ impl Door {
         Door { stage: stage.await, identity, _folder: folder }
     }
 
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.stage.server.address().to_string()
     }
 
@@ -86,14 +86,14 @@ impl Door {
     }
 
     /// A new invitation's secret.
-    async fn invite(&self, invite: Invite) -> String {
+    pub(crate) async fn invite(&self, invite: Invite) -> String {
         let repository = &self.stage.repository;
         let (_, secret) = repository.invite(&repository.owner(), &invite).await.unwrap();
         secret.expose().to_owned()
     }
 
     /// The cookie of a new account.
-    async fn joined(&self, user: &str) -> String {
+    pub(crate) async fn joined(&self, user: &str) -> String {
         let secret = self.invite(Invite::default()).await;
         let body = json!({"secret": secret, "user": user, "device": "a browser"});
         let reply = self.post("/api/join", "", &body).await;
@@ -525,6 +525,25 @@ async fn from_elsewhere_in_clear_there_is_an_explanation_alone() {
         assert_eq!(reply.status, 426, "{line}: {}", reply.body);
         assert!(reply.body.contains("https://"), "it says how: {}", reply.body);
     }
+}
+
+#[tokio::test]
+async fn who_guesses_too_often_waits_and_the_right_link_passes() {
+    let door = Door::new().await;
+    let body = |secret: &str| json!({"secret": secret, "user": "ana", "device": "x"});
+    let mut tries = 0;
+    let busy = loop {
+        let reply = door.post("/api/join", "", &body(&format!("guess-{tries}"))).await;
+        if reply.status != 403 {
+            break reply;
+        }
+        tries += 1;
+        assert!(tries < 1000, "guessing is never stopped");
+    };
+    assert_eq!((busy.status, busy.code().as_str()), (429, "busy"));
+    assert_eq!(door.post("/api/login", "", &body("guess")).await.status, 429, "it is one door");
+    let right = door.invite(Invite::default()).await;
+    assert_eq!(door.post("/api/join", "", &body(&right)).await.status, 200);
 }
 
 #[tokio::test]

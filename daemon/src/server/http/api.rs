@@ -110,10 +110,7 @@ async fn let_in(desk: &Desk, join: &Join, origin: Origin) -> Answer {
 /// As whom this credential lets in, and that the browser keep it.
 async fn answer(desk: &Desk, credential: &Secret, origin: Origin) -> Answer {
     let known = desk.context.authenticate(None, credential, origin).await;
-    let Actor { name, role, device, .. } = known.map_err(|refusal| match refusal.code {
-        ErrorCode::Unauthenticated => refusal.hint(NEW_LINK),
-        _ => refusal,
-    })?;
+    let Actor { name, role, device, .. } = known?;
     let kept = cookie::kept(credential).ok_or_else(unwritten)?;
     let told = json!({
         "user": name.as_str(),
@@ -165,11 +162,9 @@ fn json_body(value: &serde_json::Value) -> impl IntoResponse + use<> {
     ([(header::CONTENT_TYPE, "application/json")], format!("{value}\n"))
 }
 
-const NEW_LINK: &str = "open a new link in this browser: `imgctl login-link` prints one, and whoever \
-     runs the repository can send one";
-
 fn nobody() -> Refusal {
-    Refusal::new(ErrorCode::Unauthenticated, "this browser is not logged in here").hint(NEW_LINK)
+    Refusal::new(ErrorCode::Unauthenticated, "this browser is not logged in here")
+        .hint("open a new link in it: ask for an invitation, or print one by `imgctl login-link`")
 }
 
 fn unwritten() -> Refusal {
