@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod browser;
+mod browser_foreign;
 mod chromium;
 mod club;
 mod hostile;

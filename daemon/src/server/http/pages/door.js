@@ -83,7 +83,8 @@ async function ask(path, body) {
 }
 
 function sentence({ message, hint }) {
-  return hint ? `${message}: ${hint}` : message;
+  // An option of the command line is of no use here.
+  return hint && !hint.startsWith("--") ? `${message}\n${hint}` : message;
 }
 
 /** Shows one part of the page and has a screen reader begin there. */
