@@ -1,9 +1,11 @@
 //! The configuration file's keys, as `daemon/README.md` describes them. Read, never written.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use imgrepo_proto::invitation::HostPort;
 use imgrepo_proto::{ErrorCode, Refusal};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
@@ -24,6 +26,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Server {
     pub(super) listen: Option<String>,
+    #[serde(deserialize_with = "public_host")]
     pub(super) public_host: Option<String>,
     pub(super) guests: Option<Guests>,
     pub(super) allow_guests: Option<bool>,
@@ -99,6 +102,18 @@ impl File {
             None => error.message().to_owned(),
         })
     }
+}
+
+/// A name or an address, with or without a port. What is none would be left out of invitations, and
+/// requests for it refused, without a word to whoever wrote it.
+fn public_host<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.parse::<IpAddr>().is_ok() || text.parse::<HostPort>().is_ok() {
+        return Ok(Some(text));
+    }
+    let text =
+        format!("`{text}` is no name: give it as \"photos.example\" or with a port behind it");
+    Err(D::Error::custom(text))
 }
 
 /// Bytes: a whole number, or a text such as `64 MiB`.

@@ -201,6 +201,12 @@ fn the_file_is_strict_and_says_where() {
     assert!(message("[server]\nv1_budget = -1\n").contains("cannot be negative"));
     assert!(message("[server]\nmax_sessions = 0\n").contains("line 2"));
     assert!(message("what\n").contains("line 1"));
+    for host in ["https://photos.example", "photos.example:", "photos.example:0", "a b", ""] {
+        assert!(message(&format!("[server]\npublic_host = \"{host}\"\n")).contains("is no name"));
+    }
+    for host in ["photos.example", "photos.example:443", "192.0.2.7", "2001:db8::7", "[::1]:443"] {
+        assert!(File::parse(&format!("[server]\npublic_host = \"{host}\"\n")).is_ok(), "{host}");
+    }
     let flags = Flags { config: Some("/nonexistent/c.toml".into()), ..Flags::default() };
     let refusal = resolve(&flags, &[], &none, "").unwrap_err();
     assert!(refusal.message.contains("`/nonexistent/c.toml`"), "{}", refusal.message);
