@@ -8,7 +8,11 @@ use imgrepo_proto::invitation::{HostPort, Link, Trust};
 use imgrepo_proto::session::people::{Invitation, InviteReply};
 use imgrepo_proto::{ErrorCode, Refusal, Secret};
 
-use super::{Context, addresses};
+use super::reach::public_place;
+use super::{Context, Settings, addresses};
+
+/// Where a proxy speaks HTTPS, unless `public_host` says another port.
+const HTTPS_PORT: u16 = 443;
 
 /// How others come to this server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +28,10 @@ impl Context {
     /// How others come here, as it is at this moment. Blocks for a moment.
     pub(super) fn way_in(&self) -> Result<WayIn, Refusal> {
         let settings = &self.settings;
-        let addresses = addresses(self.address, settings.public_host.as_deref());
-        if !settings.trusted_proxies.is_empty() && settings.public_host.is_some() {
-            // Its certificate is the proxy's, and is for that name alone.
-            let addresses = addresses.into_iter().take(1).collect();
-            return Ok(WayIn { addresses, trust: Trust::Authorities, notice: None });
+        if let Some(way) = WayIn::by_proxy(settings) {
+            return Ok(way);
         }
+        let addresses = addresses(self.address, settings.public_host.as_deref());
         let Some(identity) = &settings.identity else {
             let message =
                 "cannot invite anybody: this server has no key of its own to encrypt with";
@@ -41,6 +43,15 @@ impl Context {
 }
 
 impl WayIn {
+    /// By the proxy before it, where its name is known. The certificate is the proxy's, and is for
+    /// that name alone: no other address leads anywhere.
+    fn by_proxy(settings: &Settings) -> Option<WayIn> {
+        let host = settings.public_host.as_deref();
+        let host = host.filter(|_| !settings.trusted_proxies.is_empty())?;
+        let addresses = vec![public_place(host, HTTPS_PORT)?];
+        Some(WayIn { addresses, trust: Trust::Authorities, notice: None })
+    }
+
     /// An invitation with its secret, as it is handed over.
     pub(super) fn invite(
         self,
@@ -115,6 +126,28 @@ mod tests {
         assert_eq!(link.trust, Trust::Pin([7; 32]));
         assert_eq!(reply.page.expose(), "https://photos.example:443/join#s3cret");
         assert_eq!(invited(Some("ana")).page.expose(), "https://photos.example:443/login#s3cret");
+    }
+
+    #[test]
+    fn behind_a_proxy_its_name_alone_leads_here() {
+        let way = |public_host: &str, proxies: &[&str]| {
+            WayIn::by_proxy(&Settings {
+                public_host: Some(public_host.to_owned()),
+                trusted_proxies: proxies.iter().map(|net| net.parse().unwrap()).collect(),
+                ..Settings::default()
+            })
+        };
+        let there = ["127.0.0.1/32"];
+        for (host, place) in [
+            ("photos.example", "photos.example:443"),
+            ("photos.example:8443", "photos.example:8443"),
+        ] {
+            let way = way(host, &there).unwrap();
+            assert_eq!(way.addresses, [place.parse().unwrap()]);
+            assert_eq!((way.trust, way.notice), (Trust::Authorities, None));
+        }
+        assert_eq!(way("no name", &there), None);
+        assert_eq!(way("photos.example", &[]), None);
     }
 
     #[test]

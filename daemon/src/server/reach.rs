@@ -97,9 +97,8 @@ fn reached(
     places
 }
 
-/// The name that it is known by, at the server's port unless it says another: that of a router or of
-/// a proxy.
-fn public_place(host: &str, port: u16) -> Option<HostPort> {
+/// The name that it is known by, at this port unless it says another: that of a router or of a proxy.
+pub(super) fn public_place(host: &str, port: u16) -> Option<HostPort> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Some(HostPort { host: ip.to_string(), port });
     }
