@@ -46,6 +46,7 @@ torture: mutant
 	IMGREPO_KILLS=$(or $(KILLS),200) IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
 		cargo test -p imgrepod --test proofs queue_kill:: -- --nocapture --test-threads=1
 	cargo test -p imgrepod --test proofs half_open:: -- --nocapture --ignored --test-threads=1
+	cargo test -p imgrepod --test proofs behind_proxy:: -- --nocapture --ignored
 	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
 		cargo test -p imgrepod --test proofs power_cut:: -- --nocapture --test-threads=1
 	IMGREPO_FILES=$(or $(FILES),100000) IMGREPO_SWAPS=$(or $(SWAPS),100000) \

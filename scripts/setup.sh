@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust: Debian packages as root or by sudo (or says the one line that
-# does), and Python packages in a venv of their own under the target directory.
+# does), Python packages in a venv of their own and nginx, both under the target directory.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -43,4 +43,21 @@ if ! cmp -s scripts/requirements.txt "$stamp" || ! "$venv/bin/python" -c 'import
         exit 1
     fi
     cp scripts/requirements.txt "$stamp"
+fi
+
+# nginx for the recipe of a server behind a proxy. Unpacked and not installed: Debian's package would start
+# a service on this computer, on ports that may be somebody's, and the tests need the program alone.
+nginx=$target/nginx
+unpack_nginx() {
+    rm -rf "$nginx" && mkdir -p "$nginx/package" &&
+        (cd "$nginx/package" && apt-get download -q nginx) && dpkg -x "$nginx"/package/nginx_*.deb "$nginx" &&
+        rm -r "$nginx/package" && "$nginx/usr/sbin/nginx" -v
+}
+update_lists() { [ "$(id -u)" = 0 ] && apt-get update -q; }
+if ! sbin nginx && ! [ -x "$nginx/usr/sbin/nginx" ]; then
+    # Again where the lists of packages are missing, or older than what the mirrors have.
+    if ! { unpack_nginx || { update_lists && unpack_nginx; }; } >/dev/null 2>&1; then
+        rm -rf "$nginx"
+        echo "*** NOT PROVEN HERE: a server behind a proxy: install nginx by this system's own means" >&2
+    fi
 fi

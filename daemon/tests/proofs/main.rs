@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "what was proven, and what was not, is told to people")]
 
+mod behind_proxy;
 mod cable;
 mod classic;
 mod control;
@@ -15,6 +16,7 @@ mod kill;
 mod ledger;
 mod log;
 mod memory;
+mod nginx;
 mod picture;
 mod power_cut;
 mod process;
