@@ -110,9 +110,8 @@ impl Scene {
         (daemon, client)
     }
 
-    /// A session from an address that is not the proxy's own, by the page's name, with these headers;
-    /// or HTTP's word against it.
-    fn try_session(&self, headers: &[(&'static str, &str)]) -> Result<Session, u16> {
+    /// An encrypted stream from an address that is not the proxy's own, to the page's name.
+    fn elsewhere(&self) -> StreamOwned<ClientConnection, TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from((ELSEWHERE, 0)).into()).expect("the loopback has it");
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, self.nginx.https));
@@ -127,13 +126,17 @@ impl Scene {
             .with_no_client_auth();
         let name = NAME.try_into().expect("a name");
         let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
-        let stream = StreamOwned::new(tls, socket.into());
+        StreamOwned::new(tls, socket.into())
+    }
+
+    /// A session from there with these headers; or HTTP's word against it.
+    fn try_session(&self, headers: &[(&'static str, &str)]) -> Result<Session, u16> {
         let url = format!("wss://{NAME}:{}/", self.nginx.https);
         let mut request = url.into_client_request().expect("a request");
         for (name, value) in [("sec-websocket-protocol", SUBPROTOCOL)].iter().chain(headers) {
             request.headers_mut().append(*name, value.parse().expect("text"));
         }
-        match client::client(request, stream) {
+        match client::client(request, self.elsewhere()) {
             Ok((socket, _)) => Ok(Session(socket)),
             Err(HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
             Err(error) => panic!("{error}"),
@@ -142,6 +145,21 @@ impl Scene {
 
     fn session(&self, headers: &[(&'static str, &str)]) -> Session {
         self.try_session(headers).expect("an upgrade")
+    }
+
+    /// What a browser is answered there that shows one of the server's own pages.
+    fn browser(&self, method: &str, path: &str, cookie: &str, body: &str) -> String {
+        let (place, len) = (format!("{NAME}:{}", self.nginx.https), body.len());
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {place}\r\nOrigin: https://{place}\r\n\
+             Cookie: {cookie}\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+        let mut stream = self.elsewhere();
+        stream.write_all(request.as_bytes()).expect("it is open");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        text
     }
 
     /// What a request in the clear is told at this port.
@@ -250,6 +268,15 @@ fn the_recipe_lets_in_who_was_invited_and_nobody_else() {
     };
     let join = audit.entries.iter().find(|entry| entry.act == "join").expect("it is recorded");
     assert_eq!((join.from.as_str(), join.by.as_str()), ("127.0.0.2", "dora"));
+
+    // A browser takes up a link, and is known by its cookie from then on.
+    let (_, link) = scene.invite();
+    let join = json!({"secret": link.secret.expose(), "user": "fia", "device": "a browser"});
+    let joined = scene.browser("POST", "/api/join", "", &join.to_string());
+    let cookie = joined.lines().find_map(|line| line.strip_prefix("Set-Cookie: "));
+    let cookie = cookie.unwrap_or_else(|| panic!("{joined}")).split(';').next();
+    let known = scene.browser("GET", "/api/me", cookie.unwrap_or_default(), "");
+    assert!(known.starts_with("HTTP/1.1 200") && known.contains("\"fia\""), "{known}");
 
     // Two who were invited share a picture.
     let (ana, mut ask_ana) = scene.member("ana");
