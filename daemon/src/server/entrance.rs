@@ -5,6 +5,8 @@
 //! A right credential always passes, however often others have tried its person's name: it is looked at
 //! first, and only failures count.
 
+use std::net::IpAddr;
+
 use imgrepo_proto::session::people::{DeviceKind, Join, JoinReply};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Secret};
 
@@ -33,7 +35,10 @@ impl Context {
             Guests::View => false,
             Guests::Upload => true,
         };
-        if !self.repository.knows_guest(name).await? && !self.rates.new_guest(origin.address()) {
+        if let Some(address) = counted(origin)
+            && !self.repository.knows_guest(name).await?
+            && !self.rates.new_guest(address)
+        {
             let message = format!(
                 "cannot let `{name}` in: {} new names came from your address within a minute",
                 rates::GUESTS_BY_ADDRESS
@@ -107,14 +112,9 @@ impl Context {
 
     /// A place among the sessions from there, for as long as one lasts. The error says why there is
     /// none.
-    ///
-    /// This computer's own address is everybody's who works here or comes by a tunnel, so it is not
-    /// counted.
     pub(super) fn seat(&self, origin: Origin) -> Result<Option<Seat<Network>>, String> {
         let most = self.settings.sessions_per_address;
-        let Some(address) = origin.address().filter(|address| !address.is_loopback()) else {
-            return Ok(None);
-        };
+        let Some(address) = counted(origin) else { return Ok(None) };
         match self.registry.networks.take(Network::of(address), most) {
             Some(seat) => Ok(Some(seat)),
             None => Err(format!(
@@ -152,6 +152,12 @@ fn private(origin: Origin, what: &str) -> Result<(), Refusal> {
     let refusal = Refusal::new(ErrorCode::Denied, message);
     // It was on the wire already.
     Err(refusal.hint("use wss:// (`imgctl join LINK` does), and have what was sent now replaced"))
+}
+
+/// The address whose sessions and guests are counted: not this computer's own, which everybody has who
+/// works here or comes by a tunnel.
+fn counted(origin: Origin) -> Option<IpAddr> {
+    origin.address().filter(|address| !address.is_loopback())
 }
 
 /// In the words of the record: an address, or that it was from within.

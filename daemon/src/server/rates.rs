@@ -64,8 +64,8 @@ impl Rates {
     }
 
     /// Counts a guest's new name; false where there were too many.
-    pub(super) fn new_guest(&self, address: Option<IpAddr>) -> bool {
-        address.map(Network::of).is_none_or(|address| self.guests.takes(&address))
+    pub(super) fn new_guest(&self, address: IpAddr) -> bool {
+        self.guests.takes(&Network::of(address))
     }
 }
 

@@ -1,5 +1,6 @@
 //! How many and how often: sessions, silent connections, failed tries, new names.
 
+use imgrepod::server::Settings;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
@@ -102,10 +103,13 @@ async fn an_address_has_so_many_sessions_at_once() {
 
 #[tokio::test]
 async fn new_names_of_guests_come_slowly_and_known_ones_at_will() {
-    let stage = Stage::new().await;
+    let proxied = |settings: &mut Settings| {
+        settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    };
+    let stage = Stage::with(proxied).await;
     let mut came = 0;
     let code = loop {
-        let mut client = stage.stranger().await;
+        let mut client = from(&stage, "192.0.2.7").await.unwrap();
         match client.refused_or_ok("AUTH", json!({"user": format!("g{came}")})).await {
             code if !code.is_empty() => break code,
             _ => came += 1,
@@ -113,8 +117,16 @@ async fn new_names_of_guests_come_slowly_and_known_ones_at_will() {
         assert!(came <= 100, "they are counted");
     };
     assert_eq!((code.as_str(), came >= 30), ("busy", true), "{came}");
-    for _ in 0..5 {
-        stage.guest("g0").await;
+    for address in ["192.0.2.7", "192.0.2.8", "127.0.0.1"] {
+        let mut client = from(&stage, address).await.unwrap();
+        client.ok("AUTH", json!({"user": "g0"})).await;
+    }
+    // Who works on this computer is not counted, nor is another address for this one.
+    for (address, names) in [("127.0.0.1", 40), ("192.0.2.8", 5)] {
+        for at in 0..names {
+            let mut client = from(&stage, address).await.unwrap();
+            client.ok("AUTH", json!({"user": format!("{address}-{at}")})).await;
+        }
     }
 }
 
