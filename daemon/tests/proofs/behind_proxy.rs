@@ -273,7 +273,7 @@ fn the_recipe_lets_in_who_was_invited_and_nobody_else() {
     let (_, link) = scene.invite();
     let join = json!({"secret": link.secret.expose(), "user": "fia", "device": "a browser"});
     let joined = scene.browser("POST", "/api/join", "", &join.to_string());
-    let cookie = joined.lines().find_map(|line| line.strip_prefix("Set-Cookie: "));
+    let cookie = joined.lines().find_map(|line| line.strip_prefix("set-cookie: "));
     let cookie = cookie.unwrap_or_else(|| panic!("{joined}")).split(';').next();
     let known = scene.browser("GET", "/api/me", cookie.unwrap_or_default(), "");
     assert!(known.starts_with("HTTP/1.1 200") && known.contains("\"fia\""), "{known}");
