@@ -45,7 +45,8 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
     })
 }
 
-async fn fill(url: &str) -> anyhow::Result<()> {
+/// Puts a screenful into the repository.
+pub(crate) async fn fill(url: &str) -> anyhow::Result<()> {
     let session = V2::open(url, "somebody").await.map_err(|end| anyhow!("{end:?}"))?;
     for n in 0..RECORDS {
         let picture = crate::picture::Picture::new(format!("picture-{n}.bmp"), n as u64, 10_000);
@@ -75,35 +76,39 @@ fn direct(
 ) -> anyhow::Result<()> {
     let home = work.join(if upload.is_some() { "busy" } else { "idle" });
     let _daemon = Daemon::client(&home, url, "ana").map_err(|what| anyhow!(what))?;
-    let mut lister = control(&home)?;
     let times = match upload {
         None => {
+            let mut lister = control(&home)?;
             let until = Instant::now() + Duration::from_secs(3);
             list_while(&mut lister, || Instant::now() < until)?
         }
-        Some(seed) => {
-            let request = large(work, seed)?;
-            let mut uploader = control(&home)?;
-            let (is_sending, is_done) = (AtomicBool::new(false), AtomicBool::new(false));
-            std::thread::scope(|scope| {
-                let uploading = scope.spawn(|| {
-                    let outcome = uploader.call_with(&request, &mut |reply| {
-                        note_sending(&reply, &is_sending);
-                        Ok(())
-                    });
-                    is_done.store(true, Ordering::SeqCst);
-                    outcome
-                });
-                wait_for(&is_sending, &is_done);
-                let times = list_while(&mut lister, || !is_done.load(Ordering::SeqCst))?;
-                uploading.join().map_err(|_| anyhow!("the upload died"))??;
-                anyhow::Ok(times)
-            })?
-        }
+        Some(seed) => list_during_upload(work, &home, seed)?,
     };
     report.add(p50, quantile(&times, 0.5), "ms", "");
     report.add(p99, quantile(&times, 0.99), "ms", if upload.is_some() { "< 20" } else { "" });
     Ok(())
+}
+
+/// Lists through the daemon of this home while a large image goes up through it; the milliseconds of
+/// each.
+pub(crate) fn list_during_upload(work: &Path, home: &Path, seed: u64) -> anyhow::Result<Vec<f64>> {
+    let request = large(work, seed)?;
+    let (mut lister, mut uploader) = (control(home)?, control(home)?);
+    let (is_sending, is_done) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let uploading = scope.spawn(|| {
+            let outcome = uploader.call_with(&request, &mut |reply| {
+                note_sending(&reply, &is_sending);
+                Ok(())
+            });
+            is_done.store(true, Ordering::SeqCst);
+            outcome
+        });
+        wait_for(&is_sending, &is_done);
+        let times = list_while(&mut lister, || !is_done.load(Ordering::SeqCst))?;
+        uploading.join().map_err(|_| anyhow!("the upload died"))??;
+        Ok(times)
+    })
 }
 
 fn slow(work: &Path, url: &str, report: &mut Report) -> anyhow::Result<()> {

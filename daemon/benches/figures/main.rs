@@ -14,6 +14,7 @@ mod process;
 #[path = "../../tests/proofs/session.rs"]
 mod session;
 
+mod cost;
 mod dropped;
 mod listing;
 mod memory;
@@ -21,6 +22,7 @@ mod proxy;
 mod report;
 mod small;
 mod synchroniser;
+mod tls;
 
 use std::path::{Path, PathBuf};
 
@@ -63,6 +65,9 @@ fn main() -> anyhow::Result<()> {
     }
     if is_wanted("dropped") {
         runtime.block_on(dropped::measure(&work.path().join("dropped"), &mut report))?;
+    }
+    if is_wanted("tls") {
+        runtime.block_on(tls::measure(&work.path().join("tls"), &mut report))?;
     }
     report.finish(&kept.join("figures.json"))
 }

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
+use crate::cost::resident;
 use crate::process::Daemon;
 use crate::report::Report;
 use crate::{control, large};
@@ -18,9 +19,9 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
         let mut uploader = control(&home)?;
         // What a daemon takes once, for its first transfer, is not what an image takes.
         let request = large(work, 20)?;
-        let before = [peak(&client)?.0, peak(&server)?.0];
+        let before = [resident(client.pid())?.0, resident(server.pid())?.0];
         uploader.call_with(&request, &mut |_| Ok(()))?;
-        let after = [peak(&client)?, peak(&server)?];
+        let after = [resident(client.pid())?, resident(server.pid())?];
         let mib = |kib: u64| kib as f64 / 1024.0;
         report.add(
             "200 MB up: growth of the client's daemon",
@@ -38,15 +39,4 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
         report.add("  the server before", mib(before[1]), "MiB", "");
         Ok(())
     })
-}
-
-/// A process's resident size and the highest that it ever was, in KiB.
-fn peak(daemon: &Daemon) -> anyhow::Result<(u64, u64)> {
-    let path = format!("/proc/{}/status", daemon.pid());
-    let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let value = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse().ok())
-    };
-    value("VmRSS:").zip(value("VmHWM:")).with_context(|| format!("{path} tells no sizes"))
 }

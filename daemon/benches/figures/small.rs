@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
+use crate::cost::cpu_seconds;
 use crate::picture::Picture;
 use crate::process::Daemon;
 use crate::report::{Report, median};
@@ -22,9 +23,6 @@ const IMAGES: usize = 600;
 const IN_FLIGHT: usize = 32;
 const BARE_THREADS: usize = 16;
 const ROUNDS: u64 = 7;
-
-/// `USER_HZ`, in which Linux tells the times of processes.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     std::fs::create_dir_all(work)?;
@@ -65,17 +63,6 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
     report.add("  a bare loop of the same files, 16 threads", median(&bare), "a second", "");
     report.add("  ratio", median(&ratios), "", ">= 0.6");
     Ok(())
-}
-
-/// How long processors have worked for a process.
-fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
-    let path = format!("/proc/{process}/stat");
-    let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    // Behind the name, which may be of any letters: the state, ten numbers, then the user's and the
-    // system's time.
-    let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: Vec<f64> = numbers.skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
-    Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
 /// Uploads a second.

@@ -15,6 +15,7 @@ use imgrepo_proto::session::reply::{AuthReply, EventsReply, ListReply, UploadRep
 use imgrepo_proto::session::{DataHeader, Event, Request, SUBPROTOCOL, ServerMessage, v1};
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageRecord, Refusal, Seq};
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -53,17 +54,24 @@ pub(crate) struct V2 {
     tasks: [JoinHandle<()>; 2],
 }
 
-async fn dial(
+/// The connection below the session with the server at this URL.
+pub(crate) async fn tcp(url: &str) -> Result<TcpStream, Ended> {
+    let request = url.into_client_request().map_err(|_| Ended::Cut)?;
+    let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    let stream = TcpStream::connect(host).await.map_err(|_| Ended::Cut)?;
+    stream.set_nodelay(true).map_err(|_| Ended::Cut)?;
+    Ok(stream)
+}
+
+async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     url: &str,
     subprotocol: Option<&'static str>,
-) -> Result<WebSocketStream<TcpStream>, Ended> {
+) -> Result<WebSocketStream<S>, Ended> {
     let mut request = url.into_client_request().map_err(|_| Ended::Cut)?;
     if let Some(word) = subprotocol {
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(word));
     }
-    let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-    let stream = TcpStream::connect(host).await.map_err(|_| Ended::Cut)?;
-    stream.set_nodelay(true).map_err(|_| Ended::Cut)?;
     // Above any picture of the proofs: v1 sends one as one message.
     let most = Some(80 << 20);
     let config = WebSocketConfig::default().max_message_size(most).max_frame_size(most);
@@ -74,7 +82,15 @@ async fn dial(
 impl V2 {
     /// Connects and says AUTH.
     pub(crate) async fn open(url: &str, user: &str) -> Result<V2, Ended> {
-        let (mut sink, mut stream) = dial(url, Some(SUBPROTOCOL)).await?.split();
+        V2::begin(tcp(url).await?, url, user).await
+    }
+
+    /// Says AUTH over a connection to the server.
+    pub(crate) async fn begin<S>(stream: S, url: &str, user: &str) -> Result<V2, Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut sink, mut stream) = upgrade(stream, url, Some(SUBPROTOCOL)).await?.split();
         let pending = Pending::new(Mutex::new(Some(HashMap::new())));
         // The window of all transfers is what bounds the queue; this only paces the pictures.
         let (outgoing, mut queue) = mpsc::channel::<Message>(16);
@@ -296,7 +312,7 @@ pub(crate) struct V1(WebSocketStream<TcpStream>);
 
 impl V1 {
     pub(crate) async fn open(url: &str, user: &str) -> Result<V1, Ended> {
-        let mut session = V1(dial(url, None).await?);
+        let mut session = V1(upgrade(tcp(url).await?, url, None).await?);
         session.say(v1::Command::Auth(Some(user.to_owned()))).await?;
         session.success().await?;
         Ok(session)
