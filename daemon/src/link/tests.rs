@@ -1,7 +1,7 @@
 //! Two links over a pipe in memory, with the clock in the tests' hands.
 
 use bytes::Bytes;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::writer::PART_BYTES;
@@ -16,6 +16,20 @@ async fn link(stream: DuplexStream, role: Role, settings: LinkSettings) -> (Outb
 async fn pair(settings: LinkSettings) -> ((Outbox, Inbox), (Outbox, Inbox)) {
     let (a, b) = tokio::io::duplex(64 * 1024);
     (link(a, Role::Client, settings).await, link(b, Role::Server, settings).await)
+}
+
+#[tokio::test]
+async fn pieces_go_as_one_where_the_stream_can() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let (stream, accepted) = tokio::join!(
+        tokio::net::TcpStream::connect(listener.local_addr().unwrap()),
+        listener.accept()
+    );
+    let (mut stream, _activity) = Watched::new(stream.unwrap());
+    let records = [b"one".as_slice(), b"two"].map(std::io::IoSlice::new);
+    assert!(stream.is_write_vectored());
+    assert_eq!(stream.write_vectored(&records).await.unwrap(), 6, "TLS hands records over so");
+    drop(accepted);
 }
 
 #[tokio::test]
