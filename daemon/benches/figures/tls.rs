@@ -33,6 +33,9 @@ const ROUNDS: u64 = 7;
 /// Idle sessions of either kind.
 const SESSIONS: usize = 500;
 
+/// Guests whose they are: nobody may have all of them, and a server takes few new names a minute.
+const GUESTS: usize = 10;
+
 /// Sessions that a server has had before its memory is looked at: what it takes once is no session's.
 const BEFORE: usize = 50;
 
@@ -237,7 +240,8 @@ async fn idle(home: &Path, encrypted: bool) -> anyhow::Result<f64> {
     let open = async |many: usize| {
         let mut sessions = Vec::with_capacity(many);
         for n in 0..many {
-            sessions.push(self::open(&server.url(), trust, &format!("guest-{n}")).await?);
+            sessions
+                .push(self::open(&server.url(), trust, &format!("guest-{}", n % GUESTS)).await?);
         }
         anyhow::Ok(sessions)
     };
