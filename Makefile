@@ -8,11 +8,13 @@ TEST := $(if $(NEXTEST),cargo nextest run --no-fail-fast,cargo test --no-fail-fa
 # A daemon in which the tests can leave out one fsync: only there does the feature exist.
 MUTANT := $(TARGET)/mutants/imgrepod
 
-.PHONY: help demo test bench torture setup mutant
+.PHONY: help demo two-people test bench torture setup mutant
 
 help:
 	@echo 'make demo      build, and show two people sharing images on this computer'
 	@echo '               (IMAGES=dir: with images of yours; KEEP=1: leave it running)'
+	@echo 'make two-people'
+	@echo '               from nothing to a shared picture, on two virtual computers (as root)'
 	@echo 'make test      all tests (installs what they need, as root or by sudo)'
 	@echo 'make torture   the long proofs: kills, cut lines, power cuts, each fsync left out in turn'
 	@echo 'make bench     figures, each beside its yardstick, to $(TARGET)/bench/'
@@ -22,6 +24,11 @@ demo:
 	@# Not quiet: the first build takes minutes, and whoever waits wants to see that it goes on.
 	cargo build -p imgrepod -p imgctl
 	@$(TARGET)/debug/imgctl demo
+
+two-people:
+	@scripts/check.sh demo
+	cargo build -p imgrepod -p imgctl
+	@scripts/two-people.sh
 
 setup:
 	@scripts/setup.sh

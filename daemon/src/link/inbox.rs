@@ -83,8 +83,11 @@ impl Inbox {
                         .map(|frame| (u16::from(frame.code), frame.reason.to_string()))
                         .unwrap_or((1005, String::new()));
                     let reason = imgrepo_proto::name::shown(&reason);
-                    let message = format!("the peer closed the session ({code}) {reason}");
-                    self.ending.note(End::new(EndKind::Closed(code), message.trim_end()));
+                    let mut message = format!("the peer closed the session ({code})");
+                    if !reason.is_empty() {
+                        message = format!("{message}: {reason}");
+                    }
+                    self.ending.note(End::new(EndKind::Closed(code), message));
                     self.state = State::Answering(Instant::now() + CLOSE_PATIENCE);
                     continue;
                 }
