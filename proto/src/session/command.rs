@@ -10,6 +10,7 @@ use crate::limits;
 use crate::name::ImageName;
 use crate::secret::Secret;
 
+pub use super::kind::CommandKind;
 pub use super::list::{Filter, List, Sort, State};
 pub use super::people::{Audit, Devices, Disable, Invite, Join, People, Revoke, SetRole, Uninvite};
 use super::request::arguments;
@@ -199,120 +200,6 @@ pub struct Events {
     /// Events in the page: 1 to [`limits::MAX_PAGE`]; [`limits::DEFAULT_PAGE`] when missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-}
-
-/// A command without its arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CommandKind {
-    /// See [`Command::Auth`].
-    Auth,
-    /// See [`Command::Upload`].
-    Upload,
-    /// See [`Command::List`].
-    List,
-    /// See [`Command::Info`].
-    Info,
-    /// See [`Command::Have`].
-    Have,
-    /// See [`Command::Download`].
-    Download,
-    /// See [`Command::Ack`].
-    Ack,
-    /// See [`Command::Cancel`].
-    Cancel,
-    /// See [`Command::Rename`].
-    Rename,
-    /// See [`Command::Delete`].
-    Delete,
-    /// See [`Command::Restore`].
-    Restore,
-    /// See [`Command::Purge`].
-    Purge,
-    /// See [`Command::Events`].
-    Events,
-    /// See [`Command::Join`].
-    Join,
-    /// See [`Command::Invite`].
-    Invite,
-    /// See [`Command::Invitations`].
-    Invitations,
-    /// See [`Command::Uninvite`].
-    Uninvite,
-    /// See [`Command::People`].
-    People,
-    /// See [`Command::Role`].
-    Role,
-    /// See [`Command::Disable`].
-    Disable,
-    /// See [`Command::Devices`].
-    Devices,
-    /// See [`Command::Revoke`].
-    Revoke,
-    /// See [`Command::Audit`].
-    Audit,
-    /// See [`Command::Disconnect`].
-    Disconnect,
-}
-
-impl CommandKind {
-    /// All of them.
-    pub const ALL: [CommandKind; 24] = [
-        CommandKind::Auth,
-        CommandKind::Upload,
-        CommandKind::List,
-        CommandKind::Info,
-        CommandKind::Have,
-        CommandKind::Download,
-        CommandKind::Ack,
-        CommandKind::Cancel,
-        CommandKind::Rename,
-        CommandKind::Delete,
-        CommandKind::Restore,
-        CommandKind::Purge,
-        CommandKind::Events,
-        CommandKind::Join,
-        CommandKind::Invite,
-        CommandKind::Invitations,
-        CommandKind::Uninvite,
-        CommandKind::People,
-        CommandKind::Role,
-        CommandKind::Disable,
-        CommandKind::Devices,
-        CommandKind::Revoke,
-        CommandKind::Audit,
-        CommandKind::Disconnect,
-    ];
-
-    /// Its word on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            CommandKind::Auth => "AUTH",
-            CommandKind::Upload => "UPLOAD",
-            CommandKind::List => "LIST",
-            CommandKind::Info => "INFO",
-            CommandKind::Have => "HAVE",
-            CommandKind::Download => "DOWNLOAD",
-            CommandKind::Ack => "ACK",
-            CommandKind::Cancel => "CANCEL",
-            CommandKind::Rename => "RENAME",
-            CommandKind::Delete => "DELETE",
-            CommandKind::Restore => "RESTORE",
-            CommandKind::Purge => "PURGE",
-            CommandKind::Events => "EVENTS",
-            CommandKind::Join => "JOIN",
-            CommandKind::Invite => "INVITE",
-            CommandKind::Invitations => "INVITATIONS",
-            CommandKind::Uninvite => "UNINVITE",
-            CommandKind::People => "PEOPLE",
-            CommandKind::Role => "ROLE",
-            CommandKind::Disable => "DISABLE",
-            CommandKind::Devices => "DEVICES",
-            CommandKind::Revoke => "REVOKE",
-            CommandKind::Audit => "AUDIT",
-            CommandKind::Disconnect => "DISCONNECT",
-        }
-    }
 }
 
 impl Command {

@@ -7,6 +7,7 @@
 pub mod command;
 pub mod data;
 pub mod event;
+mod kind;
 mod list;
 pub mod people;
 pub mod reply;
