@@ -4,6 +4,7 @@
 //! | room | owns |
 //! | --- | --- |
 //! | [`config`], [`paths`] | what the daemon is told, and where its files are; alone read the environment |
+//! | [`private`] | a small file of this user alone, whole or not there |
 //! | [`database`] | a SQLite file: made, checked, migrated, never repaired |
 //! | [`tls`] | who the server is, by what a client knows it, and the encrypted stream between them |
 //! | [`service`] | what has this system start the daemon at login |
@@ -28,6 +29,7 @@ pub mod daemon;
 pub mod database;
 pub mod link;
 pub mod paths;
+pub mod private;
 pub mod repository;
 pub mod server;
 pub mod service;

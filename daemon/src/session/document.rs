@@ -3,14 +3,16 @@
 //! The credentials and the control plane's memory are such files; each says what stands in its own.
 //! Nothing here knows what it writes, and nothing is ever written over what could not be read.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use imgrepo_proto::name::shown;
 use imgrepo_proto::{ErrorCode, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::private;
 
 /// The version of all these files that this build writes, and the highest that it reads.
 const VERSION: u32 = 1;
@@ -99,22 +101,7 @@ struct Document<'a, T> {
 fn replace(path: &Path, contents: &impl Serialize) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(&Document { v: VERSION, contents })?;
     bytes.push(b'\n');
-    let new = path.with_extension("json.new");
-    // Left over by a crash, perhaps with other rights.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&new)?;
-    file.write_all(&bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    // Without this the name may be gone after a power cut.
-    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    private::put(path, &bytes)
 }
 
 /// Moves a file to the first name beside it that is free.

@@ -2,8 +2,8 @@
 //! identity: invitations pin it, so it is made once and never replaced. The certificate only wraps
 //! it, for TLS has no bare keys, and is made anew when it is missing or for another name.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, DirBuilder};
+use std::io;
 use std::path::Path;
 
 use imgrepo_proto::{ErrorCode, Refusal};
@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 
 use super::pair::Files;
+use crate::private;
 
 /// Makes what is missing in the folder; where it is.
 pub(super) fn make(folder: &Path, public_host: Option<&str>) -> Result<Files, Refusal> {
@@ -62,7 +63,7 @@ fn make_key(files: &Files) -> io::Result<()> {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
             let key = KeyPair::generate().map_err(io::Error::other)?;
-            write_whole(&files.key, key.serialize_pem().as_bytes())
+            private::put(&files.key, key.serialize_pem().as_bytes())
         }
         Err(error) => Err(error),
     }
@@ -92,7 +93,7 @@ fn make_certificate(files: &Files, public_host: Option<&str>) -> io::Result<()> 
     serial[0] &= 0x7f;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     let certificate = params.self_signed(&key).map_err(io::Error::other)?;
-    write_whole(&files.certificate, certificate.pem().as_bytes())
+    private::put(&files.certificate, certificate.pem().as_bytes())
 }
 
 /// Whether there is a certificate that is good for this name. It holds nothing that could be lost.
@@ -117,39 +118,5 @@ fn keep_to_owner(key: &Path, found: &fs::Metadata) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn keep_to_owner(_key: &Path, _found: &fs::Metadata) -> io::Result<()> {
-    Ok(())
-}
-
-/// Puts a file there that is whole or not there at all, through a power cut too, and that only its
-/// owner can read.
-fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    let folder = path.parent().unwrap_or(path);
-    // The folder's own name as well: it may be as new.
-    for folder in [Some(folder), folder.parent()].into_iter().flatten() {
-        sync_folder(folder)?;
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
