@@ -25,6 +25,16 @@ pub(crate) struct Volume {
     device: PathBuf,
     pub(crate) mounted_at: PathBuf,
     is_mounted: bool,
+    _below: Below,
+}
+
+/// The mount that the file system is mounted on: its own directory.
+struct Below(PathBuf);
+
+impl Drop for Below {
+    fn drop(&mut self) {
+        let _ = run("umount", &[&self.0]);
+    }
 }
 
 /// Runs a program of the system to its end; what it printed.
@@ -53,8 +63,13 @@ impl Volume {
         let file = std::fs::File::create(&image).map_err(|error| error.to_string())?;
         file.set_len(VOLUME_BYTES).map_err(|error| error.to_string())?;
         run("mkfs.ext4", &[Path::new("-qF"), &image])?;
+        // On a mount that passes on what happens on it: a network namespace that begins meanwhile copies
+        // all mounts, and a copy that stays would keep the file system alive without its power.
+        run("mount", &[Path::new("--bind"), &mounted_at, &mounted_at])?;
+        let below = Below(mounted_at.clone());
+        run("mount", &[Path::new("--make-shared"), &mounted_at])?;
         let device = run("losetup", &[Path::new("--find"), Path::new("--show"), &image])?.into();
-        let mut volume = Volume { device, mounted_at, is_mounted: false };
+        let mut volume = Volume { device, mounted_at, is_mounted: false, _below: below };
         volume.mount()?;
         Ok(volume)
     }
