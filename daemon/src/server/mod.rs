@@ -109,7 +109,7 @@ pub struct Timeouts {
     pub ping_every: Duration,
     /// As in [`LinkSettings`].
     pub write_stall: Duration,
-    /// For all sessions to end when the server stops.
+    /// For a session to end, and for all of them when the server stops.
     pub stop: Duration,
 }
 

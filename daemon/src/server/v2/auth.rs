@@ -54,7 +54,8 @@ impl Session {
         self.common.outbox.push(encode_success(id, &reply));
         self.actor = Some(actor);
         // Ends with the link, and is the session's like every other task.
-        self.tasks.spawn(events::pump(self.common.clone(), announced, since));
+        let pump = events::pump(self.common.clone(), announced, since);
+        self.events = Some(self.tasks.spawn(pump));
     }
 
     /// Takes one of the account's places, and that of the connection for good. The owner's sessions

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
 use imgrepo_proto::name::shown;
 use imgrepo_proto::session::command::{BadRequest, Cancel};
@@ -32,7 +32,7 @@ use imgrepo_proto::{ErrorCode, Refusal};
 use super::Context;
 use super::registry::{Newcomer, Seat};
 use crate::link::window::SharedWindow;
-use crate::link::{Inbox, Incoming, Origin, Outbox};
+use crate::link::{End, EndKind, Inbox, Incoming, Origin, Outbox};
 use crate::repository::Actor;
 use crate::repository::catalog::PersonId;
 use flight::{Common, Flight};
@@ -51,10 +51,13 @@ struct Session {
     /// Counts what may have become of the actor.
     people: watch::Receiver<u64>,
     tasks: JoinSet<()>,
+    /// Tells of events, from AUTH on.
+    events: Option<AbortHandle>,
     intake: SessionIntake,
     downloads: SharedWindow,
-    /// The close is queued: what comes now is not for us any more.
-    closing: bool,
+    /// The close is queued: what comes now is not for us any more. Until then the peer may take what
+    /// it was told before.
+    closing: Option<Instant>,
 }
 
 /// Serves a session until it is over.
@@ -75,22 +78,33 @@ pub(super) async fn run(
         actor: None,
         people: context.repository.people_changed(),
         tasks: JoinSet::new(),
+        events: None,
         intake: SessionIntake::new(limits.session_window),
         downloads: SharedWindow::new(limits.session_window),
-        closing: false,
+        closing: None,
     };
     let auth_due = Instant::now() + context.settings.timeouts.auth;
     let mut stopping = pin!(context.registry.stopping());
     let end = loop {
-        let waits_for_auth = session.actor.is_none() && !session.closing;
+        let is_open = session.closing.is_none();
+        let waits_for_auth = session.actor.is_none().then_some(auth_due);
+        let due = session.closing.or(waits_for_auth);
         // Dropping any branch is safe: the next message, ended tasks and what changed for people stay
-        // where they are, and the two others are points in time.
+        // where they are, and the other two are points in time.
         tokio::select! {
             biased;
-            () = &mut stopping, if !session.closing => session.close(1001, "the server stops"),
-            Ok(()) = session.people.changed(), if session.actor.is_some() && !session.closing => {
+            () = &mut stopping, if is_open => session.close(1001, "the server stops"),
+            Ok(()) = session.people.changed(), if session.actor.is_some() && is_open => {
                 session.refresh().await;
             }
+            // Before what the peer says: one that never pauses is bound by it too.
+            () = sleep_until(due.unwrap_or(auth_due)), if due.is_some() => match is_open {
+                true => session.close(1008, "AUTH did not come in time"),
+                false => {
+                    let message = "the peer does not take the close".to_owned();
+                    break End { kind: EndKind::Stalled, message };
+                }
+            },
             Some(ended) = session.tasks.join_next() => {
                 if ended.is_err_and(|error| error.is_panic()) {
                     tracing::error!("a request ended by a fault of this program");
@@ -98,14 +112,11 @@ pub(super) async fn run(
                 }
             }
             incoming = inbox.next() => match incoming {
-                Ok(_) if session.closing => {}
+                Ok(_) if !is_open => {}
                 Ok(Incoming::Text(text)) => session.text(text.as_str()).await,
                 Ok(Incoming::Data(message)) => session.data(message),
                 Err(end) => break end,
             },
-            () = tokio::time::sleep_until(auth_due), if waits_for_auth => {
-                session.close(1008, "AUTH did not come in time");
-            }
         }
     };
     tracing::debug!(reason = %end, "a session ended");
@@ -117,8 +128,14 @@ pub(super) async fn run(
 }
 
 impl Session {
+    /// Ends the session. What is queued goes before the close, and nothing new: a peer that reads
+    /// slowly would hear of it for ever.
     fn close(&mut self, code: u16, reason: &str) {
-        self.closing = true;
+        let patience = self.common.context.settings.timeouts.stop;
+        self.closing.get_or_insert_with(|| Instant::now() + patience);
+        if let Some(events) = self.events.take() {
+            events.abort();
+        }
         self.common.requests.give_up_all();
         self.common.outbox.close(code, reason);
     }
