@@ -124,19 +124,27 @@ impl Context {
         }
     }
 
-    /// What has become of somebody who is let in; the error says why they are no more.
-    pub(super) async fn refresh(&self, actor: &Actor) -> Result<Actor, &'static str> {
+    /// What has become of somebody who is let in.
+    pub(super) async fn refresh(&self, actor: &Actor) -> Result<Actor, Gone> {
+        let not_let_in = |reason| Err(Gone { code: 1008, reason });
         match self.repository.refresh(actor).await {
             Ok(Authentication::Known(actor)) => Ok(actor),
-            Ok(Authentication::Unknown) => Err("this person is not known any more"),
-            Ok(Authentication::Revoked) => Err(REVOKED),
-            Ok(Authentication::Disabled) => Err(DISABLED),
+            Ok(Authentication::Unknown) => not_let_in("this person is not known any more"),
+            Ok(Authentication::Revoked) => not_let_in(REVOKED),
+            Ok(Authentication::Disabled) => not_let_in(DISABLED),
             Err(refusal) => {
                 tracing::error!(reason = %refusal, "cannot look up who a session belongs to");
-                Err("the server cannot look up who this is")
+                Err(Gone { code: 1011, reason: "the server cannot look up who this is" })
             }
         }
     }
+}
+
+/// Why a session goes on no more, and the code that closes it (RFC 6455, 7.4.1): one that may come
+/// again is not told that it may not.
+pub(super) struct Gone {
+    pub(super) code: u16,
+    pub(super) reason: &'static str,
 }
 
 const REVOKED: &str = "this device was revoked";

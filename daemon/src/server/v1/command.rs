@@ -73,7 +73,7 @@ async fn auth(scene: Scene, user: Option<String>) -> Left {
 pub(super) async fn refresh(scene: Scene) -> Left {
     match scene.context.refresh(&scene.actor).await {
         Ok(actor) => Left::Person(actor),
-        Err(reason) => Left::Gone(reason),
+        Err(gone) => Left::Gone(gone),
     }
 }
 

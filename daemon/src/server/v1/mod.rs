@@ -23,6 +23,7 @@ use imgrepo_proto::session::v1::{BadCommand, Command, Reply};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
 
 use super::Context;
+use super::entrance::Gone;
 use super::registry::Newcomer;
 use crate::config::Guests;
 use crate::link::{Inbox, Incoming, Origin, Outbox};
@@ -68,8 +69,8 @@ enum Left {
     Person(Actor),
     Expects(Box<Expected>),
     Heard(Seq),
-    /// Is let in no more, and why.
-    Gone(&'static str),
+    /// Is let in no more, or nobody knows.
+    Gone(Gone),
     Over,
 }
 
@@ -171,9 +172,8 @@ impl Session {
                     Err(end) => break end,
                 },
                 () = sleep_until(self.look.at), if self.expected.is_some() => self.look_again(),
-                Ok(()) = self.people.changed(), if idle => {
-                    self.act = Some(Box::pin(command::refresh(self.scene.clone())));
-                }
+                // To be seen by `next_act`.
+                Ok(()) = self.people.changed(), if idle => self.people.mark_changed(),
                 changed = self.announced.changed(), if idle => {
                     if changed.is_err() {
                         self.close(1001, "the server stops");
@@ -240,6 +240,12 @@ impl Session {
 
     /// The next thing to do, if there is one.
     fn next_act(&mut self) {
+        // Before what waits: commands that never end would keep it out.
+        if self.people.has_changed().unwrap_or(false) {
+            self.people.mark_unchanged();
+            self.act = Some(Box::pin(command::refresh(self.scene.clone())));
+            return;
+        }
         if let Some((expected, content)) = self.arrived.take() {
             self.act = Some(Box::pin(command::store(*expected, content)));
             return;
@@ -281,7 +287,7 @@ impl Session {
                 self.act = Some(Box::pin(command::say_in_order(scene, Reply::Ready)));
             }
             Left::Heard(seq) => self.heard = seq,
-            Left::Gone(reason) => self.close(1008, reason),
+            Left::Gone(Gone { code, reason }) => self.close(code, reason),
             Left::Over => self.close(1011, "a fault of the server"),
         }
     }

@@ -10,6 +10,7 @@ use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use super::{Session, events};
 use crate::link::Origin;
 use crate::repository::{Action, Actor, Object, authorize};
+use crate::server::entrance::Gone;
 
 impl Session {
     pub(super) async fn auth(&mut self, id: RequestId, auth: Auth, known: Option<Actor>) {
@@ -133,9 +134,9 @@ impl Session {
         }
         let actor = match self.common.context.refresh(actor).await {
             Ok(actor) => actor,
-            Err(reason) => {
+            Err(Gone { code, reason }) => {
                 tracing::info!(reason, origin = ?self.origin, "a session is ended");
-                return self.close(1008, reason);
+                return self.close(code, reason);
             }
         };
         if let Err(refusal) = authorize(&actor, Action::Upload, Object::Any) {
