@@ -2,8 +2,8 @@
 
 use imgrepo_proto::session::command::List;
 use imgrepo_proto::session::people::{
-    AccountRole, Audit, DeviceKind, Devices, Disable, Invite, Join, JoinReply, People, Revoke,
-    SetRole, Uninvite,
+    AccountRole, Audit, DeviceId, DeviceKind, Devices, Disable, InvitationId, Invite, Join,
+    JoinReply, People, Revoke, SetRole, Uninvite,
 };
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Secret};
 use imgrepod::repository::{Actor, Authentication, Repository, Role};
@@ -317,4 +317,34 @@ async fn when_a_device_was_seen_is_noted_in_time() {
     known(&repository, &joined.credential).await;
     upload(&repository, &actor, "b.ppm", &image(3, 500)).await.unwrap();
     assert_eq!(seen().await, first);
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_tell_what_there_is() {
+    let data = tempfile::tempdir().unwrap();
+    let repository = open(data.path());
+    let owner = repository.owner();
+    let (joined, _) = account(&repository, "ana", AccountRole::Member).await;
+    let (invitation, _) = repository.invite(&owner, &Invite::default()).await.unwrap();
+    let (_, viewer) = account(&repository, "vic", AccountRole::Viewer).await;
+    let nobody = guest(&repository, "gil").await;
+    for actor in [viewer, nobody] {
+        let to = async |person: &str, device, invitation| {
+            let named = Some(person.to_owned());
+            let invite = Invite { person: named.clone(), ..Invite::default() };
+            let refused = [
+                repository.invite(&actor, &invite).await.unwrap_err(),
+                repository.devices(&actor, &Devices { person: named }).await.unwrap_err(),
+                repository.revoke(&actor, &Revoke { device }).await.unwrap_err(),
+                repository.uninvite(&actor, &Uninvite { invitation }).await.unwrap_err(),
+            ];
+            refused.map(|refusal| {
+                assert_eq!(refusal.code, ErrorCode::Denied);
+                refusal.to_string().replace(person, "NAME").replace(|c: char| c.is_numeric(), "")
+            })
+        };
+        let there = to("ana", joined.device, invitation.id).await;
+        assert_eq!(there, to("eva", DeviceId(99), InvitationId(99)).await);
+        assert!(there[0].starts_with("cannot invite a device of `NAME`"), "{}", there[0]);
+    }
 }

@@ -56,6 +56,9 @@ pub enum Object<'a> {
     Any,
     /// Something of this person's, with what it is called in a refusal.
     Of(PersonId, &'a dyn Display),
+    /// Something that is not there: refused in the words of what is another's, so that nobody learns
+    /// by a refusal what there is.
+    Missing(&'a dyn Display),
 }
 
 impl Action {
@@ -187,21 +190,21 @@ pub fn authorize(actor: &Actor, action: Action, object: Object<'_>) -> Result<()
     }
     let act = match object {
         Object::Any => format!("cannot {} {}", action.verb(), action.all()),
-        Object::Of(_, name) => format!("cannot {} {name}", action.verb()),
+        Object::Of(_, name) | Object::Missing(name) => format!("cannot {} {name}", action.verb()),
     };
     let denied = |why: &str, hint: &str| {
         Err(Refusal::new(ErrorCode::Denied, format!("{act}: {why}")).hint(hint))
     };
     let role = actor.role.word();
     match needs {
-        Needs::OwnUpload if uploads && matches!(object, Object::Of(..)) => {
+        Needs::OwnUpload if uploads && !matches!(object, Object::Any) => {
             denied("it is another person's image", "its uploader and the repository's admins may")
         }
         Needs::Anyone | Needs::Uploader | Needs::OwnUpload if !uploads => denied(
             &format!("you are a {role} here, who looks and downloads"),
             "members and admins may; ask an admin for that role",
         ),
-        Needs::OwnAccount if has_account && matches!(object, Object::Of(..)) => {
+        Needs::OwnAccount if has_account && !matches!(object, Object::Any) => {
             denied("it is not yours", "whose it is and the repository's admins may")
         }
         Needs::OwnAccount if !has_account => denied(

@@ -42,23 +42,20 @@ impl Repository {
         let (actor, devices) = (actor.clone(), devices.clone());
         self.hop(move |inner| {
             let actor = inner.anew(&actor)?;
-            let whose = match &devices.person {
-                None => actor.person,
-                Some(name) => match inner.account(name) {
-                    Ok(person) => person.id,
-                    Err(refusal) => {
-                        authorize(&actor, Action::Devices, Object::Any)?;
-                        return Err(refusal);
-                    }
-                },
+            let (object, found) = match &devices.person {
+                None => ("devices".to_owned(), Ok(actor.person)),
+                Some(name) => {
+                    let object = format!("the devices of `{}`", shown(name));
+                    (object, inner.account(name).map(|person| person.id))
+                }
             };
-            let object = match &devices.person {
-                Some(name) => format!("the devices of `{}`", shown(name)),
-                None => "devices".to_owned(),
+            let whose = match &found {
+                Ok(person) => Object::Of(*person, &object),
+                Err(_) => Object::Missing(&object),
             };
-            authorize(&actor, Action::Devices, Object::Of(whose, &object))?;
+            authorize(&actor, Action::Devices, whose)?;
             let since = Timestamp::now().checked_sub(ENDED_SHOWN).unwrap_or(Timestamp::MIN);
-            let found = inner.catalog.devices(whose, since, MAX_ENDED);
+            let found = inner.catalog.devices(found?, since, MAX_ENDED);
             let found = found.map_err(|error| faults::catalog(&error))?;
             let told = found.into_iter().map(|device| inner.told_device(device, &actor));
             Ok(DevicesReply { devices: told.collect::<Result<_, _>>()? })
@@ -74,15 +71,13 @@ impl Repository {
         let revoke = *revoke;
         self.people_hop(actor, move |inner, actor| {
             let object = format!("device {}", revoke.device);
-            match inner.device(revoke) {
-                Ok(device) => {
-                    authorize(actor, Action::Revoke, Object::Of(device.person, &object))?;
-                }
-                Err(refusal) => {
-                    authorize(actor, Action::Revoke, Object::Any)?;
-                    return Err(refusal);
-                }
-            }
+            let found = inner.device(revoke);
+            let whose = match &found {
+                Ok(device) => Object::Of(device.person, &object),
+                Err(_) => Object::Missing(&object),
+            };
+            authorize(actor, Action::Revoke, whose)?;
+            found?;
             inner.act(&Act::Revoke(revoke.device), &by(actor))?;
             let device = inner.told_device(inner.device(revoke)?, actor)?;
             Ok(DeviceReply { device })

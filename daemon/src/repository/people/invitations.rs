@@ -95,23 +95,21 @@ impl Repository {
         let invite = invite.clone();
         self.people_hop(actor, move |inner, actor| {
             let person = match &invite.person {
-                Some(name) => match inner.account(name) {
-                    Ok(person) => Some(person),
-                    // Who may not invite others learns nothing of who there is.
-                    Err(refusal) => {
-                        authorize(actor, Action::Invite, Object::Any)?;
-                        return Err(refusal);
-                    }
-                },
-                None => None,
-            };
-            match &person {
-                Some(person) => {
-                    let object = format!("a device of `{}`", shown(person.shown.as_str()));
-                    authorize(actor, Action::Invite, Object::Of(person.id, &object))?;
+                Some(name) => {
+                    let object = format!("a device of `{}`", shown(name));
+                    let found = inner.account(name);
+                    let whose = match &found {
+                        Ok(person) => Object::Of(person.id, &object),
+                        Err(_) => Object::Missing(&object),
+                    };
+                    authorize(actor, Action::Invite, whose)?;
+                    Some(found?)
                 }
-                None => authorize(actor, Action::Invite, Object::Any)?,
-            }
+                None => {
+                    authorize(actor, Action::Invite, Object::Any)?;
+                    None
+                }
+            };
             let guest = invite.guest.as_deref().map(|name| inner.guest_named(name)).transpose()?;
             let secret = new_secret::<INVITATION_BYTES>()?;
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
@@ -175,16 +173,13 @@ impl Repository {
         let uninvite = *uninvite;
         self.people_hop(actor, move |inner, actor| {
             let object = format!("invitation {}", uninvite.invitation);
-            let whose = |known: &KnownInvitation| {
-                authorize(actor, Action::Uninvite, Object::Of(known.by, &object))
+            let found = inner.invitation(uninvite);
+            let whose = match &found {
+                Ok(known) => Object::Of(known.by, &object),
+                Err(_) => Object::Missing(&object),
             };
-            match inner.invitation(uninvite) {
-                Ok(known) => whose(&known)?,
-                Err(refusal) => {
-                    authorize(actor, Action::Uninvite, Object::Any)?;
-                    return Err(refusal);
-                }
-            }
+            authorize(actor, Action::Uninvite, whose)?;
+            found?;
             inner.act(&Act::Uninvite(uninvite.invitation), &by(actor))?;
             let invitation = inner.told_invitation(&inner.invitation(uninvite)?)?;
             Ok(InvitationReply { invitation })
