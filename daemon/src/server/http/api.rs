@@ -191,7 +191,11 @@ impl From<Refusal> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Failure(status, refusal) = self;
-        tracing::info!(%refusal, "refused a browser");
+        match refusal.code {
+            ErrorCode::Internal => tracing::error!(reason = %refusal.message, "a request failed"),
+            // Not louder, as with what is refused before.
+            _ => tracing::debug!(%refusal, "refused a browser"),
+        }
         (status, json_body(&json!({"error": refusal}))).into_response()
     }
 }

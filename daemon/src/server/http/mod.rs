@@ -125,7 +125,8 @@ async fn guard(State(desk): State<Desk>, mut request: Request, next: Next) -> Re
             next.run(request).await
         }
         Err(denied) => {
-            tracing::info!(reason = %denied.text, "refused a request");
+            // Not louder: whoever reaches the port would fill the log.
+            tracing::debug!(reason = %denied.text, "refused a request");
             denied.into_response()
         }
     };
