@@ -17,6 +17,10 @@ const HEADER_BYTES: usize = 4;
 /// Room for a read while no longer frame is under way: several small requests, cheap when idle.
 const READ_BYTES: usize = 8 * 1024;
 
+/// Values within values: several times what any frame of ours has, and a small part of the stack that
+/// a thread has for reading them. The library's own 1024 are more than that in a build for tests.
+const MAX_DEPTH: usize = 64;
+
 /// Why bytes are no frame of this protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -54,10 +58,16 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
 /// # Errors
 /// [`FrameError::Garbage`] or [`FrameError::Unknown`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
-    rmp_serde::from_slice(bytes).map_err(|error| match rmp_serde::from_slice::<IgnoredAny>(bytes) {
+    read(bytes).map_err(|error| match read::<IgnoredAny>(bytes) {
         Ok(_) => FrameError::Unknown(error.to_string()),
         Err(_) => FrameError::Garbage(error.to_string()),
     })
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut from = rmp_serde::Deserializer::from_read_ref(bytes);
+    from.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut from)
 }
 
 /// Cuts a stream of bytes into frames. Read into [`Decoder::space`], tell [`Decoder::filled`], take
@@ -193,6 +203,16 @@ mod tests {
             frames[..],
             [Err(FrameError::Unknown(_)), Ok(Request::Status), Err(FrameError::Garbage(_))]
         ));
+    }
+
+    #[test]
+    fn what_is_too_deep_is_garbage_and_ends_nobody() {
+        // A thread's stack as programs have it, in a build that is not optimised.
+        for open in [&[0x91][..], &[0x81, 0xa1, b'a'], &[0x81, 0x91]] {
+            let deep = open.repeat(1_000_000 / open.len());
+            assert!(matches!(decode::<Request>(&deep), Err(FrameError::Garbage(_))));
+            assert!(matches!(decode::<Reply>(&deep), Err(FrameError::Garbage(_))));
+        }
     }
 
     #[test]
