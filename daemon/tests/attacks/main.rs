@@ -29,6 +29,7 @@
 #![allow(clippy::print_stdout, reason = "what was tried, and what was not, is told to people")]
 
 mod crowd;
+mod frames;
 mod guessing;
 mod hashes;
 mod lies;
