@@ -8,7 +8,7 @@ TEST := $(if $(NEXTEST),cargo nextest run --no-fail-fast,cargo test --no-fail-fa
 # A daemon in which the tests can leave out one fsync: only there does the feature exist.
 MUTANT := $(TARGET)/mutants/imgrepod
 
-.PHONY: help demo two-people test bench torture setup mutant
+.PHONY: help demo two-people test test-attacks fuzz bench torture setup mutant
 
 help:
 	@echo 'make demo      build, and show two people sharing images on this computer'
@@ -16,6 +16,9 @@ help:
 	@echo 'make two-people'
 	@echo '               from nothing to a shared picture, on two virtual computers (as root)'
 	@echo 'make test      all tests (installs what they need, as root or by sudo)'
+	@echo 'make test-attacks'
+	@echo '               attacks in full: guesses, crowds, hostile names, swapped links (as root)'
+	@echo 'make fuzz      random words to what reads the words of strangers (FUZZ_SECONDS=60 each)'
 	@echo 'make torture   the long proofs: kills, cut lines, power cuts, each fsync left out in turn'
 	@echo 'make bench     figures, each beside its yardstick, to $(TARGET)/bench/'
 
@@ -58,6 +61,24 @@ torture: mutant
 		cargo test -p imgrepod --test proofs power_cut:: -- --nocapture --test-threads=1
 	IMGREPO_FILES=$(or $(FILES),100000) IMGREPO_SWAPS=$(or $(SWAPS),100000) \
 		cargo test -p imgrepod --test watch -- --nocapture --test-threads=1
+
+# In full what `make test` tries in small.
+ATTACKS := IMGREPO_TRIES=$(or $(TRIES),10000) IMGREPO_SAMPLES=$(or $(SAMPLES),3000) \
+	IMGREPO_CROWD=$(or $(CROWD),10000) IMGREPO_NAMES=$(or $(NAMES),50000) \
+	IMGREPO_SWAPS=$(or $(SWAPS),100000) IMGREPO_LIES=100
+
+test-attacks:
+	cargo build --workspace
+	@# One after the other: some count time, and all count on thousands of sockets.
+	$(ATTACKS) cargo test -p imgrepod --test attacks -- --nocapture --test-threads=1
+	$(ATTACKS) cargo test -p imgctl --test hostile -- --nocapture --test-threads=1
+	cargo test -p imgrepod --test server -- browser people tls hostile http
+	cargo test -p imgrepod --test repository people
+	cargo test -p imgctl --test secrets
+	@[ "$$(id -u)" = 0 ] || echo '*** NOT PROVEN HERE: another user at the control socket needs root: sudo -E make test-attacks'
+
+fuzz:
+	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 bench:
 	@scripts/check.sh demo

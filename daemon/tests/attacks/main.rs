@@ -28,14 +28,18 @@
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 #![allow(clippy::print_stdout, reason = "what was tried, and what was not, is told to people")]
 
+mod atlas;
+mod canary;
 mod crowd;
 mod frames;
 mod guessing;
 mod hashes;
 mod lies;
+mod names;
 #[path = "../proofs/process.rs"]
 #[allow(dead_code, reason = "the proofs use the rest")]
 mod process;
+mod socket;
 #[path = "../server/support.rs"]
 #[allow(dead_code, reason = "the server's own tests use the rest")]
 mod support;
