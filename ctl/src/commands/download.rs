@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use imgrepo_proto::control::{Reply, Request};
+use imgrepo_proto::limits::MAX_IMAGE_NAME_BYTES;
 use imgrepo_proto::name::{file_name, shown};
 use imgrepo_proto::{ErrorCode, ImageRecord, ImageRef, Refusal};
 use serde::Serialize;
@@ -124,14 +125,31 @@ fn place(target: &Target, image: &ImageRecord, taken: &mut HashSet<PathBuf>) -> 
     let mut path = folder.join(file_name(&image.name));
     // Without regard to case: on some systems such names are one.
     let key = |path: &Path| PathBuf::from(path.to_string_lossy().to_lowercase());
-    if !taken.insert(key(&path)) {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let extension = path.extension().map(|end| format!(".{}", end.to_string_lossy()));
-        let name = format!("{stem} ({}){}", image.id, extension.unwrap_or_default());
-        path = folder.join(file_name(&name));
-        taken.insert(key(&path));
+    let whole = path.clone();
+    let mut number = 1;
+    while !taken.insert(key(&path)) {
+        let mark = match number {
+            1 => format!(" ({})", image.id),
+            // Somebody has called another image just so.
+            _ => format!(" ({}, {number})", image.id),
+        };
+        path = folder.join(marked(&whole, &mark));
+        number += 1;
     }
     path
+}
+
+/// A file's name with a mark before its extension, which no length of the name cuts off.
+fn marked(path: &Path, mark: &str) -> String {
+    let mut stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let extension = path.extension().map(|end| format!(".{}", end.to_string_lossy()));
+    let extension = extension.unwrap_or_default();
+    let room = MAX_IMAGE_NAME_BYTES.saturating_sub(mark.len() + extension.len());
+    while stem.len() > room.max(1) {
+        stem.pop();
+    }
+    // Of an extension that leaves no room for a stem, the end is cut.
+    file_name(&format!("{stem}{mark}{extension}"))
 }
 
 fn fetch(
@@ -301,5 +319,31 @@ mod tests {
         assert_eq!(place(4, "x"), Path::new("d/x"));
         assert_eq!(place(5, "x"), Path::new("d/x (5)"));
         assert_eq!(place(6, "../NUL.jpg"), Path::new("d/_..%2FNUL.jpg"));
+        assert_eq!(place(7, "x (9)"), Path::new("d/x (9)"));
+        assert_eq!(place(9, "x"), Path::new("d/x (9, 2)"));
+    }
+
+    #[test]
+    fn each_has_a_file_of_its_own_however_long_its_name_is() {
+        let target = Target::Folder("d".into());
+        let mut taken = HashSet::new();
+        let long = "é".repeat(200);
+        for (at, end) in
+            ["", ".jpg", "x.jpg", ".é", ".jpeg2000.a.long.one", &long].iter().enumerate()
+        {
+            for (again, start) in ["a".repeat(255), "é".repeat(127), ":".repeat(200), String::new()]
+                .iter()
+                .cycle()
+                .take(12)
+                .enumerate()
+            {
+                let image = image((at * 100 + again) as u64 + 1, &format!("{start}{end}"));
+                let before = taken.len();
+                let path = place(&target, &image, &mut taken);
+                assert_eq!(taken.len(), before + 1, "{path:?}");
+                let name = path.file_name().unwrap();
+                assert!(name.len() <= 255, "{name:?}");
+            }
+        }
     }
 }
