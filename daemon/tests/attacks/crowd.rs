@@ -64,8 +64,8 @@ async fn a_silent_crowd_keeps_no_member_out() {
         ana.ok("LIST", json!({})).await;
         let took = began.elapsed();
         println!("{} hold a connection: let in after {took:?}", held(&crowd));
-        // The attackers are cut after 5 s and 10 s: she does not wait for that.
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        // The silent sessions are cut after 10 s: she does not wait for that.
+        assert!(took < Duration::from_secs(10), "{took:?}");
     }
 }
 
@@ -94,5 +94,5 @@ async fn a_crowd_that_takes_every_place_is_sent_away() {
     let took = began.elapsed();
     let held = held(&crowd);
     println!("{held} of 2000 hold a connection where there are 200 places: let in after {took:?}");
-    assert!(held <= 200 && took < Duration::from_secs(5), "{held} {took:?}");
+    assert!(held <= 200 && took < Duration::from_secs(10), "{held} {took:?}");
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::sized;
-use crate::support::{Client, Stage, code};
+use crate::support::{Client, Seen, Stage, code};
 use crate::visitor::{account, address, auth, invitation, visit};
 
 /// Guessers at once.
@@ -65,8 +65,9 @@ impl Guesser {
                     None => continue,
                 },
             };
-            let id = session.send(cmd, args.clone()).await;
-            let reply = session.reply(id).await;
+            session.send(cmd, args.clone()).await;
+            // Who has not been let in within its time is sent away: that is no answer either.
+            let Seen::Text(reply) = session.next().await else { continue };
             assert_eq!(reply["status"], "ERROR", "{cmd} was answered: {reply}");
             let code = code(&reply);
             let known = ["unauthenticated", "denied", "busy", "bad_request"];
