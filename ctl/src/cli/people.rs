@@ -101,7 +101,13 @@ pub(crate) enum Devices {
         id: u64,
     },
     /// Print a link that lets in one more device of your own
-    Add(Parcel),
+    Add {
+        /// Of this person, who lost theirs: for admins
+        #[arg(long, value_name = "U")]
+        user: Option<String>,
+        #[command(flatten)]
+        parcel: Parcel,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ pub(crate) fn run(context: &Context, args: cli::Devices) -> Result<(), Failure> 
     match args {
         cli::Devices::Ls { user } => ls(context, user),
         cli::Devices::Revoke { id } => revoke(context, DeviceId(id)),
-        cli::Devices::Add(parcel) => add(context, &parcel),
+        cli::Devices::Add { user, parcel } => add(context, user, &parcel),
     }
 }
 
@@ -93,10 +93,13 @@ fn revoke(context: &Context, device: DeviceId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A link for one more device of one's own.
-fn add(context: &Context, parcel: &Parcel) -> Result<(), Failure> {
+/// A link for one more device of one's own, or of somebody who has none left to ask with.
+fn add(context: &Context, person: Option<String>, parcel: &Parcel) -> Result<(), Failure> {
     let act = "let in one more device";
-    let person = Some(people::own_name(context, act)?);
+    let person = Some(match person {
+        Some(person) => person,
+        None => people::own_name(context, act)?,
+    });
     let invite = Invite { person, seconds: parcel.expires, ..Invite::default() };
     let reply = people::invite(context, act, invite)?;
     people::hand_over(context, &reply, true, !parcel.no_qr)
