@@ -47,7 +47,12 @@ pub(crate) fn run(context: &Context, args: cli::Join) -> Result<(), Failure> {
     if let Some(notice) = &session.notice {
         context.out.note(&shown(notice));
     }
-    context.out.note("next: imgctl watch add DIR");
+    // Who only looks has nothing to put anywhere.
+    let next = match session.role.as_deref() {
+        Some("viewer") => "imgctl list",
+        _ => "imgctl watch add DIR",
+    };
+    context.out.note(&format!("next: {next}"));
     Ok(())
 }
 
