@@ -131,11 +131,25 @@ fn follow(context: &Context, heard: &Receiver<Turn>, line: &Line) -> Result<Queu
             Ok(Turn::Gone) => line.say("waiting for the daemon"),
             Ok(Turn::Over(over)) => return over,
             Ok(Turn::Stop(refusal)) => return Err(refusal),
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => shut_out(context)?,
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Refusal::new(ErrorCode::Internal, "the waiting broke off"));
             }
         }
+    }
+}
+
+/// Whether the server lets this device in no more: that is not tried again by itself, and what waits
+/// for it would wait for ever. Where the daemon cannot tell, it is waited for.
+fn shut_out(context: &Context) -> Result<(), Refusal> {
+    let Ok(Outcome::Status(status)) =
+        context.open().and_then(|mut daemon| daemon.call(&Request::Status))
+    else {
+        return Ok(());
+    };
+    match (status.session.state, status.session.error) {
+        (SessionState::Refused, Some(refusal)) => Err(refusal),
+        _ => Ok(()),
     }
 }
 
