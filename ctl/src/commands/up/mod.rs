@@ -89,6 +89,12 @@ pub(crate) fn run(context: &Context, args: &cli::Up) -> Result<(), Failure> {
     {
         failed.push(("invite".to_owned(), refusal));
     }
+    // All is up but the session, which is not tried again by itself.
+    if status.session.state == SessionState::Refused
+        && let Some(refusal) = status.session.error
+    {
+        failed.push(("connect".to_owned(), refusal));
+    }
     let mut failed = failed.into_iter();
     let Some((act, refusal)) = failed.next() else { return Ok(()) };
     for (act, refusal) in failed {
