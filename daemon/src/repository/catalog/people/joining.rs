@@ -12,6 +12,11 @@ use super::rules::{Decided, Scene, refused};
 use super::{GUEST_SUFFIX, KnownInvitation, KnownPerson, NewDevice};
 use crate::repository::catalog::{PersonId, PersonKind};
 
+/// For whoever joins under a name that is taken, in a terminal or a browser: whether it is they
+/// themselves, only they know.
+const TAKEN: &str = "choose another (--user NAME); if it is you, take up a link of `imgctl devices \
+    add` instead, from another device of yours or from an admin";
+
 /// The person of this kind and name, made if there is none yet. Its name is shown as its own where it
 /// is the owner's or an account's.
 pub(crate) fn enter<B: Book>(
@@ -142,7 +147,7 @@ impl<B: Book> Scene<'_, B> {
         }
         if is_taken(self.book, &name)? {
             let message = format!("cannot join as `{told}`: somebody has that name here");
-            return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint("--user NAME")));
+            return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint(TAKEN)));
         }
         let role = invitation.role.unwrap_or(AccountRole::Member);
         let person = match guest {
