@@ -202,7 +202,10 @@ pub fn authorize(actor: &Actor, action: Action, object: Object<'_>) -> Result<()
         }
         Needs::Anyone | Needs::Uploader | Needs::OwnUpload if !uploads => denied(
             &format!("you are a {role} here, who looks and downloads"),
-            "members and admins may; ask an admin for that role",
+            match has_account {
+                true => "members and admins may; ask an admin for that role",
+                false => "members and admins may; ask an admin for an invitation",
+            },
         ),
         Needs::OwnAccount if has_account && !matches!(object, Object::Any) => {
             denied("it is not yours", "whose it is and the repository's admins may")

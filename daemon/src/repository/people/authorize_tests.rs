@@ -106,6 +106,11 @@ fn a_refusal_says_why_and_who_may() {
          may; ask an admin for that role)"
     );
     assert_eq!(
+        refused(Role::Guest { may_upload: false }, Action::Upload, Object::Any),
+        "cannot upload images: you are a guest here, who looks and downloads (members and admins \
+         may; ask an admin for an invitation)"
+    );
+    assert_eq!(
         refused(Role::Guest { may_upload: true }, Action::Devices, Object::Any),
         "cannot list everybody's devices: you are a guest here, without an account (whoever was \
          invited may; ask an admin for an invitation)"

@@ -129,7 +129,8 @@ impl<B: Book> Scene<'_, B> {
                     Some(guest) => format!(" who gets the images of {}", self.name(guest)?),
                     None => String::new(),
                 };
-                format!("a {role}{guest}")
+                let article = if role == AccountRole::Admin.word() { "an" } else { "a" };
+                format!("{article} {role}{guest}")
             }
         };
         let times = match new.uses {
