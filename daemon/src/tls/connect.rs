@@ -53,8 +53,8 @@ impl ConnectError {
         match self {
             ConnectError::Pin { .. } => Some(
                 "either somebody stands between you and the server, or it was set up anew: ask who \
-                 runs it, by another way than this, for the fingerprint that `imgctl status` shows \
-                 there; only if it is the new one, join again with a new invitation",
+                 runs it, by another way than this, for the fingerprint that `imgctl status --long` \
+                 shows there; only if it is the new one, join again with a new invitation",
             ),
             ConnectError::Certificate(_) => Some(
                 "check the server's name and this computer's date, or ask who runs the server for \
@@ -172,8 +172,7 @@ fn certificate_fault(fault: &CertificateError) -> String {
         Fault::NotValidForName => "it is for another name".to_owned(),
         Fault::NotValidForNameContext { expected, presented } => {
             // A server says what it likes in its certificate.
-            let names: Vec<String> =
-                presented.iter().take(4).map(|name| imgrepo_proto::name::shown(name)).collect();
+            let names: Vec<String> = presented.iter().take(4).map(|name| plain(name)).collect();
             let expected = expected.to_str();
             match names.is_empty() {
                 true => format!("it is not for `{expected}`, but for no name at all"),
@@ -186,4 +185,11 @@ fn certificate_fault(fault: &CertificateError) -> String {
         Fault::BadSignature => "it was not issued by whom it names".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// A name of a certificate as a person writes it: webpki tells it as `DnsName("photos.example")`.
+fn plain(name: &str) -> String {
+    let inner = ["DnsName(\"", "IpAddress("].iter().find_map(|kind| name.strip_prefix(kind));
+    let inner = inner.map_or(name, |inner| inner.trim_end_matches(['"', ')']));
+    imgrepo_proto::name::shown(inner)
 }

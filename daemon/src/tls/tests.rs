@@ -141,7 +141,7 @@ async fn what_authorities_say_is_looked_at() {
     let nothing: Change = |_| {};
     let faults: [(_, Change, _, _); 6] = [
         (&forged, nothing, "photos.example", "it was not issued by whom it names"),
-        (&known, nothing, "other.example", "it is not for `other.example`, but for"),
+        (&known, nothing, "other.example", "it is not for `other.example`, but for photos.example"),
         (&unknown, nothing, "photos.example", "no certificate authority that this system knows"),
         (
             &known,
