@@ -83,10 +83,11 @@ impl Inbox {
                         .map(|frame| (u16::from(frame.code), frame.reason.to_string()))
                         .unwrap_or((1005, String::new()));
                     let reason = imgrepo_proto::name::shown(&reason);
-                    let mut message = format!("the peer closed the session ({code})");
-                    if !reason.is_empty() {
-                        message = format!("{message}: {reason}");
-                    }
+                    // Whoever was sent away reads the reason; the number is for what has none.
+                    let message = match reason.is_empty() {
+                        true => format!("the peer closed the session ({code})"),
+                        false => format!("the peer closed the session: {reason}"),
+                    };
                     self.ending.note(End::new(EndKind::Closed(code), message));
                     self.state = State::Answering(Instant::now() + CLOSE_PATIENCE);
                     continue;

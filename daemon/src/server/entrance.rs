@@ -75,7 +75,7 @@ impl Context {
             }
             Authentication::Disabled => {
                 let refusal = Refusal::new(ErrorCode::Unauthenticated, DISABLED);
-                Err(refusal.hint("ask an admin of the repository"))
+                Err(refusal.hint(BE_ENABLED))
             }
         }
     }
@@ -149,6 +149,7 @@ pub(super) struct Gone {
 
 const REVOKED: &str = "this device was revoked";
 const DISABLED: &str = "this account is disabled";
+const BE_ENABLED: &str = "ask an admin to let you in again, then: imgctl connect URL";
 const GET_INVITED: &str = "ask an admin for an invitation and take it up: imgctl join LINK";
 
 /// Refuses what may be read on the way.

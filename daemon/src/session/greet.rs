@@ -14,11 +14,15 @@ use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use crate::link::{End, EndKind, Inbox, Incoming, Outbox};
 
 use super::Address;
-use super::dial::INVITATION;
 use super::machine::Failure;
 
 /// Close codes of RFC 6455 (7.4.1): the peer breaks a rule of ours, and a message is too big.
 const POLICY: u16 = 1008;
+
+/// For whoever was let in before: a device that was revoked needs an invitation, an account that was
+/// disabled does not, and the end of a session does not tell them apart.
+const SHUT_OUT: &str = "ask an admin there: for an invitation, and imgctl join; or, let in again \
+    without one, imgctl connect URL";
 
 /// The number of the AUTH request: the first.
 pub(super) const AUTH_ID: u32 = 1;
@@ -136,7 +140,7 @@ pub(crate) fn lost(end: &End, address: &Address) -> Failure {
 fn shut_out(mut failure: Failure) -> Failure {
     let code = failure.refusal.code;
     if failure.permanent && matches!(code, ErrorCode::Unauthenticated | ErrorCode::Denied) {
-        failure.refusal.hint.get_or_insert_with(|| INVITATION.to_owned());
+        failure.refusal.hint.get_or_insert_with(|| SHUT_OUT.to_owned());
     }
     failure
 }
