@@ -205,7 +205,7 @@ fn about() -> String {
     format!(
         "imgrepo {}: a repository of images that a group of people share.\n\
          Programs connect here by WebSocket (subprotocol {SUBPROTOCOL}).\n\
-         From a terminal: imgctl connect ws://HOST:PORT\n",
+         From a terminal: imgctl join, with the invitation of who runs this server\n",
         env!("CARGO_PKG_VERSION")
     )
 }
