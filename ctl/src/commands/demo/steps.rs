@@ -37,7 +37,9 @@ pub(super) fn run(house: &mut House, own: Option<&Path>) -> Result<(), Failure> 
 fn steps(house: &mut House, own: Option<&Path>) -> Result<(), Refusal> {
     let folder = pictures::folder(own, house.root())?;
     house.print("A server, and the daemons of two people:")?;
-    let ready = house.start("server", &["--serve", "--listen", "127.0.0.1:0"])?;
+    // Whoever shows this may be an Ana themselves, and hers would be a guest's name of the owner's.
+    let server = ["--serve", "--listen", "127.0.0.1:0", "--user", "server"];
+    let ready = house.start("server", &server)?;
     let url = ready.split_whitespace().find(|word| word.starts_with("ws://"));
     let url = url.ok_or_else(|| broken("the server does not say where it listens"))?.to_owned();
     house.print(&format!("  {ready}"))?;
