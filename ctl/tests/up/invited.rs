@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use imgrepo_proto::Secret;
 use imgrepo_proto::control::people::{PeopleOutcome, PeopleRequest};
 use imgrepo_proto::control::reply::{ServerStatus, SessionState, Status};
 use imgrepo_proto::control::{Outcome, Request};
 use imgrepo_proto::session::people::{
     Invitation, InvitationId, InvitationsReply, InviteReply, PeopleReply, Person, PersonKind,
 };
+use imgrepo_proto::{ErrorCode, Refusal, Secret};
 use serde_json::Value;
 
 use crate::stub::{self, Stub};
@@ -121,4 +121,23 @@ fn the_first_who_is_to_come_is_invited_once() {
         let document: Value = serde_json::from_str(&up(&stub, &["up", "--json"])).unwrap();
         assert_eq!(document["invitation"], Value::Null);
     }
+}
+
+#[test]
+fn a_session_that_is_refused_is_said_with_its_reason() {
+    let stub = Stub::new(|_, _| {
+        let mut status = stub::status(SessionState::Refused);
+        let why = Refusal::new(ErrorCode::Denied, "this device was revoked");
+        status.session.error = Some(why.hint("ask an admin"));
+        stub::done(Outcome::Status(Box::new(status)))
+    });
+    let up = |args: &[&str]| {
+        let output = stub.imgctl(args).env("PATH", stub.home.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        output
+    };
+    let said = String::from_utf8(up(&["up"]).stderr).unwrap();
+    assert!(said.contains("cannot connect: this device was revoked\nhint: ask an admin"), "{said}");
+    let document: Value = serde_json::from_slice(&up(&["up", "--json"]).stdout).unwrap();
+    assert_eq!(document["session"]["error"]["code"], "denied");
 }

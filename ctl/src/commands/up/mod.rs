@@ -52,6 +52,8 @@ struct Session<'a> {
     state: SessionState,
     url: &'a Option<String>,
     user: &'a str,
+    /// Why it is not connected, where there is a reason.
+    error: Option<Problem>,
 }
 
 /// An invitation, as `imgctl invite` says it.
@@ -167,7 +169,12 @@ fn document<'a>(
     Document {
         started: brought.started,
         at_login: status.daemon.autostart.as_deref(),
-        session: Session { state: session.state, url: &session.url, user: &session.user },
+        session: Session {
+            state: session.state,
+            url: &session.url,
+            user: &session.user,
+            error: session.error.as_ref().map(Problem::from),
+        },
         server: &status.server,
         folders: status.folders.iter().map(folders::Document::from).collect(),
         invitation,
