@@ -138,6 +138,7 @@ fn people_devices_and_the_record() {
             &["devices", "revoke", "7", "--json"],
             &["devices", "add"],
             &["devices", "add", "--json"],
+            &["devices", "add", "--user", "bruno", "--json"],
             &["login-link"],
             &["login-link", "--json"],
             &["audit"],
