@@ -10,7 +10,7 @@ pub(crate) struct Up {
     /// Be the server: others reach it, and nobody gets in without an invitation
     #[arg(long)]
     pub(crate) serve: bool,
-    /// Where the server listens [default: [::]:8765]
+    /// Where the server listens, unless at port 8765 of every address
     #[arg(long, value_name = "HOST:PORT", requires = "serve")]
     pub(crate) listen: Option<String>,
     /// A folder to watch: what is put there is uploaded (may be given several times)

@@ -11,7 +11,8 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(link) = text.parse::<Link>() {
         let again: Link = link.expose().parse().expect("what we write is read");
         assert_eq!(again, link);
-        assert!(!link.addresses.is_empty() && !format!("{link:?}").contains(link.secret.expose()));
+        assert!(!link.addresses.is_empty());
+        assert_eq!(format!("{:?}", link.secret), "Secret(..)");
     }
     if let Ok(place) = text.parse::<HostPort>() {
         assert_eq!(place.to_string().parse().as_ref(), Ok(&place));

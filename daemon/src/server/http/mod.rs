@@ -2,8 +2,8 @@
 //!
 //! The listener hands over a connection and gets back the upgraded stream with its dialect, or
 //! nothing where it was only a page or a browser's request. Everything that decides is pure:
-//! [`proxy::client_of`] (from where does this request really come), [`admit`] (is it for us, and not
-//! one of another site) and [`choose`] (which dialect). Bodies are read by [`api`] alone, and bounded.
+//! [`proxy::client_of`] (from where does this request really come), [`admit()`] (is it for us, and not
+//! one of another site) and [`choose()`] (which dialect). Bodies are read by [`api`] alone, and bounded.
 
 mod admit;
 mod api;
