@@ -1,7 +1,7 @@
 //! Bytes below the messages: WebSocket frames, control frames and MessagePack that claim what is not
 //! there. Against real processes, for what a lie costs is counted in their memory.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -90,6 +90,13 @@ fn lies() -> Vec<Vec<u8>> {
     lies
 }
 
+/// Whatever is answered, nothing more comes in the end.
+fn comes_to_an_end(mut stream: impl Read) {
+    let end = stream.read_to_end(&mut Vec::new());
+    let is_over = |error: &std::io::Error| error.kind() != std::io::ErrorKind::WouldBlock;
+    assert!(end.as_ref().map_or_else(is_over, |_| true), "it neither answers nor ends: {end:?}");
+}
+
 #[test]
 fn frames_that_lie_cost_nothing() {
     let home = tempfile::tempdir().unwrap();
@@ -106,14 +113,9 @@ fn frames_that_lie_cost_nothing() {
             open.push(stream);
         }
     }
-    for mut stream in open {
+    for stream in open {
         let _ = stream.shutdown(std::net::Shutdown::Write);
-        let end = stream.read_to_end(&mut Vec::new());
-        let is_over = |error: &std::io::Error| error.kind() != std::io::ErrorKind::WouldBlock;
-        assert!(
-            end.as_ref().map_or_else(is_over, |_| true),
-            "it neither answers nor ends: {end:?}"
-        );
+        comes_to_an_end(stream);
     }
     let more = peak(&server).saturating_sub(before);
     println!("all frames that lie: {} KiB more at most", more / 1024);
@@ -180,14 +182,9 @@ fn control_frames_that_lie_cost_nothing() {
             open.push(stream);
         }
     }
-    for mut stream in open {
+    for stream in open {
         let _ = stream.shutdown(std::net::Shutdown::Write);
-        let end = stream.read_to_end(&mut Vec::new());
-        let is_over = |error: &std::io::Error| error.kind() != std::io::ErrorKind::WouldBlock;
-        assert!(
-            end.as_ref().map_or_else(is_over, |_| true),
-            "it neither answers nor ends: {end:?}"
-        );
+        comes_to_an_end(stream);
     }
     let more = peak(&server).saturating_sub(before);
     println!("all control frames that lie: {} KiB more at most", more / 1024);
