@@ -280,7 +280,11 @@ async fn a_login_link_works_in_portuguese_once() {
     browser.open(&link).await;
     browser.shown("ask").await;
     browser.press("#ask button").await;
-    assert!(!browser.shown("refused").await.is_empty(), "it let in once");
+    let refused = browser.shown("refused").await;
+    assert!(
+        refused.contains("já foi usado"),
+        "it let in once, and says so in Portuguese: {refused}"
+    );
     browser.shoot("refused-pt").await;
     browser.assert_content();
 }

@@ -199,3 +199,24 @@ impl IntoResponse for Failure {
         (status, json_body(&json!({"error": refusal}))).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A refusal that no other status is for comes from nothing that a browser can ask.
+    #[test]
+    fn the_page_has_words_of_its_own_for_every_refusal() {
+        let page = include_str!("pages/door.js");
+        for code in ErrorCode::ALL {
+            let Failure(status, _) = Refusal::new(code, "").into();
+            if status != StatusCode::INTERNAL_SERVER_ERROR || code == ErrorCode::Internal {
+                let word = json!(code);
+                let word = word.as_str().unwrap();
+                let own = |key: &str| page.contains(&format!("\"refused.{key}\":"));
+                let both = ["join", "login"].map(|does| own(&format!("{does}.{word}")));
+                assert!(own(word) || both == [true; 2], "{word}");
+            }
+        }
+    }
+}

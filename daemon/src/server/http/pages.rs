@@ -17,12 +17,12 @@ pub(super) const PAGES: [Page; 4] = [
     Page {
         path: "/join",
         media_type: "text/html; charset=utf-8",
-        text: include_str!("pages/join.html"),
+        text: include_str!("pages/door.html"),
     },
     Page {
         path: "/login",
         media_type: "text/html; charset=utf-8",
-        text: include_str!("pages/login.html"),
+        text: include_str!("pages/door.html"),
     },
     Page {
         path: "/door.css",

@@ -1,9 +1,12 @@
 // Takes up a link in a browser: reads its secret from behind the `#`, which no browser sends to anybody,
 // hands it to the server once, and tells what came of it. Everything that is shown is text, never markup.
+// One page for the two links: an invitation makes an account, a login lets this browser into one.
 
 const secret = location.hash.slice(1);
 // At once: neither the address bar, nor the history, nor what is copied from there has it any more.
 history.replaceState(null, "", location.pathname);
+
+const does = location.pathname === "/login" ? "login" : "join";
 
 const WORDS = {
   pt: {
@@ -32,8 +35,31 @@ const WORDS = {
     "link.title": "Falta uma parte do link",
     "link.do": "Abra o link inteiro, como você o recebeu: o que vem depois de # faz parte dele. Recarregar a página não basta.",
     unreachable: "não foi possível falar com o servidor: verifique a rede e tente de novo",
+    "refused.unread": "O servidor não aceitou o pedido.\nAbra o link de novo, como você o recebeu.",
+    "refused.bad_request": "O servidor não entendeu o pedido.\nAbra o link de novo, como você o recebeu.",
+    "refused.bad_name":
+      "Este nome não pode ser usado aqui.\nEscolha outro: mais curto, sem sinais estranhos, e que não termine em (guest).",
+    "refused.unauthenticated": "Este navegador não está mais conectado aqui.\nPeça um link novo e abra-o nele.",
+    "refused.denied":
+      "Este link não deixa entrar: ele já foi usado, foi cancelado, passou do prazo ou não é deste servidor.\nPeça um novo.",
+    "refused.join.conflict":
+      "Alguém já tem este nome aqui, ou a conta deste convite já existe.\nEscolha outro. Se for você, peça um link para mais um dispositivo.",
+    "refused.login.conflict":
+      "Você já tem tantos dispositivos quanto é possível.\nRetire um deles e tente de novo: imgctl devices revoke",
+    "refused.not_found": "O que foi pedido não existe mais.\nRecarregue a página.",
+    "refused.busy": "Foram muitas tentativas sem sucesso.\nTente de novo daqui a um minuto.",
+    "refused.storage_full": "O servidor está sem espaço.\nAvise quem cuida dele.",
+    "refused.shutting_down": "O servidor está sendo desligado.\nTente de novo daqui a pouco.",
+    "refused.internal": "O servidor teve um problema.\nTente de novo; se continuar, avise quem cuida dele.",
   },
+  // The page's own texts are English, and so is what the server says when it refuses.
   en: {
+    "join.title": "You are invited",
+    "join.lead": "Choose the name under which the others here will know you.",
+    "join.do": "Join",
+    "login.title": "Log in here",
+    "login.lead": "Your link lets this browser in, once.",
+    "login.do": "Log in",
     "device.label": "{browser} on {system}",
     here: "You are {user} here",
     "may.viewer": "You may look at the pictures and download them.",
@@ -60,6 +86,9 @@ if (isPortuguese) {
   }
 }
 
+for (const id of ["title", "lead", "do"]) part(id).textContent = say(`${does}.${id}`);
+if (does === "login") part("name").remove();
+
 /** Asks the server: what it answered, or the words in which it refused. */
 async function ask(path, body) {
   const post = body && {
@@ -75,14 +104,17 @@ async function ask(path, body) {
       return response.ok ? { told } : { refusal: sentence(told.error) };
     } catch {
       // What was refused before it was read is answered in plain text.
-      return { refusal: text.trim() || say("unreachable") };
+      return { refusal: words["refused.unread"] ?? (text.trim() || say("unreachable")) };
     }
   } catch {
     return { refusal: say("unreachable") };
   }
 }
 
-function sentence({ message, hint }) {
+/** What was refused, in the reader's language: by its code, and in the server's words where we have none. */
+function sentence({ code, message, hint }) {
+  const ours = words[`refused.${does}.${code}`] ?? words[`refused.${code}`];
+  if (ours) return ours;
   // An option of the command line is of no use here.
   return hint && !hint.startsWith("--") ? `${message}\n${hint}` : message;
 }
@@ -138,8 +170,7 @@ part("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
   const asked = Object.fromEntries(new FormData(event.target));
   const button = event.target.querySelector("button");
-  const path = `/api/${document.body.dataset.does}`;
-  const told = await press(button, part("refused"), path, { secret, ...asked });
+  const told = await press(button, part("refused"), `/api/${does}`, { secret, ...asked });
   if (told) showPerson(told);
 });
 
