@@ -213,7 +213,10 @@ async fn a_login_link_is_for_one_more_device_once() {
     for device in devices {
         assert_eq!(device.await.status, 200);
     }
-    assert_eq!(door.post("/api/login", "", &body).await.status, 403);
+    let used = door.post("/api/login", "", &body).await;
+    let why = used.json()["error"]["message"].to_string();
+    assert_eq!(used.status, 403);
+    assert!(why.contains("cannot log in: this link was used"), "{why}");
     // One for a new account wants a name.
     let body = json!({"secret": door.invite(Invite::default()).await, "device": "x"});
     let nameless = door.post("/api/login", "", &body).await;

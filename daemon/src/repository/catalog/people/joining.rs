@@ -3,7 +3,7 @@
 
 use imgrepo_proto::limits::{MAX_DEVICES, MAX_PERSON_NAME_BYTES};
 use imgrepo_proto::name::shown;
-use imgrepo_proto::session::people::{AccountRole, DeviceId};
+use imgrepo_proto::session::people::{AccountRole, DeviceId, DeviceKind};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use jiff::Timestamp;
 
@@ -64,27 +64,59 @@ fn tell_guest_apart<B: Book>(book: &mut B, name: &PersonName) -> Result<bool, B:
     Ok(true)
 }
 
+/// How a refusal speaks of what somebody wanted who took up a link.
+struct Words {
+    act: &'static str,
+    object: &'static str,
+    hint: &'static str,
+}
+
+impl Words {
+    fn of(invitation: &KnownInvitation, kind: DeviceKind) -> Words {
+        match (invitation.person, kind) {
+            (None, _) => {
+                Words { act: "join", object: "invitation", hint: "ask for a new invitation" }
+            }
+            (Some(_), DeviceKind::Browser) => Words {
+                act: "log in",
+                object: "link",
+                hint: "print a new one (`imgctl login-link`), or ask an admin for one",
+            },
+            (Some(_), DeviceKind::Program) => Words {
+                act: "let this device in",
+                object: "link",
+                hint: "print a new one (`imgctl devices add`), or ask an admin for one",
+            },
+        }
+    }
+}
+
 impl<B: Book> Scene<'_, B> {
     pub(super) fn join(&mut self, device: &NewDevice) -> Decided<DeviceId, B> {
-        let denied = |why: &str| {
-            let message = format!("cannot join: {why}");
-            Ok(Err(Refusal::new(ErrorCode::Denied, message).hint("ask for a new invitation")))
-        };
         let Some(mut invitation) = self.book.invitation_of(device.invitation)? else {
-            return denied("this invitation is not known here");
+            // What for it was nobody knows.
+            let message = "cannot let you in: this link is not known here";
+            return Ok(Err(Refusal::new(ErrorCode::Denied, message).hint("ask for a new one")));
+        };
+        let words = Words::of(&invitation, device.kind);
+        let denied = |why: &str| {
+            let message = format!("cannot {}: this {} {why}", words.act, words.object);
+            Ok(Err(Refusal::new(ErrorCode::Denied, message).hint(words.hint)))
         };
         // Whoever comes here had its secret: they may know what became of it.
         if invitation.revoked_at.is_some() {
-            return denied("this invitation was taken back");
+            return denied("was taken back");
         }
         if invitation.uses_left == 0 {
-            return denied("this invitation was used already, as often as it could be");
+            return denied("was used already, as often as it could be");
         }
         if !invitation.lets_in(self.now) {
-            return denied(&format!("this invitation ended at {}", invitation.expires_at));
+            // Who reads it may be in another time zone.
+            let ended = invitation.expires_at.strftime("%Y-%m-%d %H:%M UTC");
+            return denied(&format!("ended at {ended}"));
         }
         let (person, told) = match invitation.person {
-            Some(person) => match self.further_device(person)? {
+            Some(person) => match self.further_device(person, words.act)? {
                 Ok(person) => (person, String::new()),
                 Err(refusal) => return Ok(Err(refusal)),
             },
@@ -103,17 +135,17 @@ impl<B: Book> Scene<'_, B> {
     }
 
     /// Whether this person may have one more device.
-    fn further_device(&mut self, id: PersonId) -> Decided<PersonId, B> {
+    fn further_device(&mut self, id: PersonId, act: &str) -> Decided<PersonId, B> {
         let Some(person) = self.book.person(id)? else {
-            return refused(ErrorCode::Denied, "cannot join: this invitation is for nobody");
+            return refused(ErrorCode::Denied, format!("cannot {act}: this link is for nobody"));
         };
         let name = shown(person.shown.as_str());
         if person.is_disabled {
-            let message = format!("cannot join: `{name}` is not let in any more");
+            let message = format!("cannot {act}: `{name}` is not let in any more");
             return Ok(Err(Refusal::new(ErrorCode::Denied, message).hint("ask an admin")));
         }
         if self.book.device_count(id)? >= MAX_DEVICES {
-            let message = format!("cannot join: `{name}` has {MAX_DEVICES} devices, the limit");
+            let message = format!("cannot {act}: `{name}` has {MAX_DEVICES} devices, the limit");
             let hint = "imgctl devices revoke DEVICE";
             return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint(hint)));
         }
