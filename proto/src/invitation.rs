@@ -171,7 +171,9 @@ impl FromStr for Link {
         if text.len() > MAX_LINK_BYTES {
             return Err(BadLink("it is too long"));
         }
-        let rest = text.strip_prefix("imgrepo://").ok_or(BadLink("it begins otherwise"))?;
+        let rest = text
+            .strip_prefix("imgrepo://")
+            .ok_or(BadLink("it does not begin with `imgrepo://`"))?;
         let (places, fragment) =
             rest.split_once('#').ok_or(BadLink("what stands behind the `#` is missing"))?;
         let places = places.strip_suffix('/').unwrap_or(places);
