@@ -37,6 +37,11 @@ const V1_HEADROOM_BYTES: usize = 1024 * 1024;
 pub(super) const INVITATION: &str =
     "ask who runs the server for an invitation, and take it up with `imgctl join`";
 
+/// Where the first thing that answers an invitation is another server.
+const OTHER_SERVER: &str = "either somebody stands between you and the server, or it was set up anew, \
+    or another one has its address now: ask who runs it, by another way than this, for a new \
+    invitation";
+
 /// A link to a server that has not been told yet who is there.
 pub(crate) struct Dialed {
     pub(crate) outbox: Outbox,
@@ -69,8 +74,14 @@ pub(crate) async fn dial(
         Address::Url(url) => (url.clone(), None),
         Address::Route(route) => (route.url(), Some((route.places(worked), &route.trust))),
     };
+    // Before it lets us in there is nothing that could have changed.
+    let is_first = address.credential().is_none();
     let attempt = async |dialect| match &secure {
-        Some((places, trust)) => secured(&url, places, trust, program, dialect, time_out).await,
+        Some((places, trust)) => {
+            let encrypted = encrypted(places, trust, time_out).await;
+            let encrypted = encrypted.map_err(|errors| nowhere(&errors, is_first))?;
+            secured(&url, encrypted, program, dialect, time_out).await
+        }
         None => within(time_out, plain(&url, program, dialect)).await,
     };
     let mut outcome = attempt(Dialect::V2).await;
@@ -136,17 +147,14 @@ async fn plain(url: &ServerUrl, program: &Program, dialect: Dialect) -> Result<D
     })
 }
 
-/// By TLS, to the first of these places at which the right server is.
+/// By TLS, at the place where the right server is.
 async fn secured(
     url: &ServerUrl,
-    places: &[HostPort],
-    trust: &Trust,
+    (stream, activity, place): Encrypted,
     program: &Program,
     dialect: Dialect,
     time_out: Duration,
 ) -> Result<Dialed, Fault> {
-    let encrypted = encrypted(places, trust, time_out).await;
-    let (stream, activity, place) = encrypted.map_err(|errors| nowhere(&errors))?;
     let url = url.at(&place);
     let dialed = within(time_out, upgrade(stream, activity, &url, program, dialect)).await?;
     Ok(Dialed { place: Some(place), ..dialed })
@@ -154,6 +162,7 @@ async fn secured(
 
 type Encrypted = (ClientStream<Watched<TcpStream>>, Activity, HostPort);
 
+/// To the first of these places at which the right server is.
 async fn encrypted(
     places: &[HostPort],
     trust: &Trust,
@@ -190,14 +199,23 @@ pub(crate) async fn stream(
 
 /// The right server is at none of the places. Only where each of them is known not to be it, trying
 /// again is of no use.
-fn nowhere(errors: &[(HostPort, ConnectError)]) -> Fault {
+fn nowhere(errors: &[(HostPort, ConnectError)], is_first: bool) -> Fault {
     let worst = errors.iter().find(|(_, error)| error.is_permanent());
+    let told = |error: &ConnectError| match error {
+        ConnectError::Pin { expected, found } if is_first => format!(
+            "what answers there is not the server of this invitation: its fingerprint is `{}`, and \
+             `{}` was expected",
+            Trust::Pin(*found),
+            Trust::Pin(*expected)
+        ),
+        _ => error.to_string(),
+    };
     let why = match errors {
-        [(_, error)] => error.to_string(),
+        [(_, error)] => told(error),
         _ => {
             let mut whys: Vec<(String, Vec<String>)> = Vec::new();
             for (place, error) in errors {
-                let (place, why) = (format!("`{place}`"), error.to_string());
+                let (place, why) = (format!("`{place}`"), told(error));
                 match whys.iter_mut().find(|(other, _)| *other == why) {
                     Some((_, places)) => places.push(place),
                     None => whys.push((why, vec![place])),
@@ -209,7 +227,11 @@ fn nowhere(errors: &[(HostPort, ConnectError)]) -> Fault {
     };
     match worst {
         Some((_, error)) if errors.iter().all(|(_, error)| error.is_permanent()) => {
-            Fault::Unwanted(ErrorCode::Denied, why, error.hint())
+            let hint = match error {
+                ConnectError::Pin { .. } if is_first => Some(OTHER_SERVER),
+                _ => error.hint(),
+            };
+            Fault::Unwanted(ErrorCode::Denied, why, hint)
         }
         _ => Fault::Passing(why),
     }

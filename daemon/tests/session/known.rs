@@ -232,6 +232,8 @@ async fn an_invitation_is_told_to_the_server_that_it_names_alone() {
     let (joined, shunned) = tokio::join!(join(&wrong), server.is_shunned());
     let refusal = joined.unwrap_err();
     assert_eq!((refusal.code, shunned), (ErrorCode::Denied, true));
+    assert!(refusal.message.contains("is not the server of this invitation"), "{refusal}");
+    assert!(!format!("{refusal:?}").contains("changed"), "nothing was known before: {refusal:?}");
     assert!(!format!("{refusal:?}").contains("s3cret"));
 
     let right = link(&server, server.trust());
