@@ -126,7 +126,9 @@ async fn plaintext_from_elsewhere_is_told_how_to_get_in() {
     for subprotocol in [Some("imgrepo.v2"), None] {
         let (status, text) = answer(dial(at, subprotocol).await);
         assert_eq!(status, 426);
-        assert!(text.contains("imgctl join imgrepo://"), "{text}");
+        let (why, advice) = text.split_once('\n').unwrap();
+        assert!(advice.contains("imgctl join imgrepo://"), "{text}");
+        assert!(!why.contains("imgctl"), "our programs show this beside advice of theirs: {why}");
     }
     for path in ["/", "/healthz", "/nothing"] {
         let mut page = TcpStream::connect(at).await.unwrap();

@@ -17,11 +17,12 @@ impl Denied {
         Denied { status, text: text.into(), header: None }
     }
 
-    /// To those who come from elsewhere without encryption: how they get in.
+    /// To those who come from elsewhere without encryption: why, and how they get in. Our programs
+    /// show a refusal's first line, and have advice of their own.
     pub(in crate::server) fn plaintext() -> Self {
-        let text = "this server speaks with other computers only encrypted, and to those whom it \
-             knows. Ask who runs it for an invitation (`imgctl invite`) and take it up: \
-             imgctl join imgrepo://... With a browser: https:// instead of http://";
+        let text = "this server speaks with other computers only encrypted, and with those whom it \
+             knows\nask who runs it for an invitation (`imgctl invite`) and take it up: \
+             imgctl join imgrepo://...\nwith a browser: https:// instead of http://";
         let header = Some((header::UPGRADE, "TLS/1.3, HTTP/1.1"));
         Denied { header, ..Denied::new(StatusCode::UPGRADE_REQUIRED, text) }
     }
