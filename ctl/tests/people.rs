@@ -170,6 +170,7 @@ fn how_a_session_goes_and_what_a_server_takes() {
             value: value.into(),
             used: used.map(str::to_owned),
             fixed,
+            in_file: key == "max_sessions",
         };
         let server = ServerStatus {
             listen: "[::]:8765".into(),

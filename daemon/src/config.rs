@@ -4,7 +4,6 @@
 //! The file is strict (a key that is not known is an error that names it) and never written.
 
 use std::ffi::OsString;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -294,8 +293,8 @@ fn watch(folders: &[PathBuf], file: &file::Watch) -> WatchConfig {
         folders: folders.iter().cloned().map(absolute).collect(),
         settle: seconds(file.settle_seconds, SETTLE_SECONDS),
         torn: seconds(file.torn_minutes, TORN_MINUTES) * 60,
-        rescan: seconds(file.rescan_minutes.map(NonZero::get), RESCAN_MINUTES) * 60,
-        poll: seconds(file.poll_seconds.map(NonZero::get), POLL_SECONDS),
+        rescan: seconds(file.rescan_minutes.map(|count| count.0), RESCAN_MINUTES) * 60,
+        poll: seconds(file.poll_seconds.map(|count| count.0), POLL_SECONDS),
     }
 }
 

@@ -204,6 +204,7 @@ fn replies() {
             value: "10,000".to_owned(),
             used: Some("1".to_owned()),
             fixed: false,
+            in_file: true,
         }],
         sessions: 1,
         images: 2,

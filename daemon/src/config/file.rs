@@ -1,13 +1,13 @@
 //! The configuration file's keys, as `daemon/README.md` describes them. Read, never written.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use imgrepo_proto::invitation::HostPort;
 use imgrepo_proto::{ErrorCode, Refusal};
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use super::{Guests, LogFormat, Reserve};
 
@@ -42,10 +42,13 @@ pub(super) struct Server {
     pub(super) person_quota: Option<Size>,
     pub(super) repository_quota: Option<Size>,
     pub(super) reserve: Option<Reserve>,
-    pub(super) max_sessions: Option<NonZero<u32>>,
-    pub(super) sessions_per_address: Option<NonZero<u32>>,
-    pub(super) sessions_per_person: Option<NonZero<u32>>,
-    pub(super) requests_per_session: Option<NonZero<u32>>,
+    pub(super) max_sessions: Option<Count>,
+    pub(super) sessions_per_address: Option<Count>,
+    pub(super) sessions_per_person: Option<Count>,
+    pub(super) requests_per_session: Option<Count>,
+    /// The keys that are there.
+    #[serde(skip)]
+    pub(super) given: BTreeSet<String>,
 }
 
 /// `[client]`: used without.
@@ -62,8 +65,8 @@ pub(super) struct Client {
 pub(super) struct Watch {
     pub(super) settle_seconds: Option<u32>,
     pub(super) torn_minutes: Option<u32>,
-    pub(super) rescan_minutes: Option<NonZero<u32>>,
-    pub(super) poll_seconds: Option<NonZero<u32>>,
+    pub(super) rescan_minutes: Option<Count>,
+    pub(super) poll_seconds: Option<Count>,
 }
 
 /// `[log]`: how the log is written.
@@ -93,14 +96,23 @@ impl File {
     }
 
     pub(super) fn parse(text: &str) -> Result<File, String> {
-        toml::from_str(text).map_err(|error| match error.span() {
+        let wrong = |error: toml::de::Error| match error.span() {
             Some(span) => {
                 let before = text.get(..span.start).unwrap_or_default();
                 let line = before.matches('\n').count() + 1;
-                format!("line {line}: {}", error.message())
+                // Where it is a value that is wrong: whose.
+                let key = before.rsplit('\n').next().and_then(|it| it.trim().strip_suffix('='));
+                let key = key.map(|key| format!("`{}`: ", key.trim())).unwrap_or_default();
+                format!("line {line}: {key}{}", error.message())
             }
             None => error.message().to_owned(),
-        })
+        };
+        let mut file: File = toml::from_str(text).map_err(wrong)?;
+        let table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        if let Some(server) = table.get("server").and_then(toml::Value::as_table) {
+            file.server.given = server.keys().cloned().collect();
+        }
+        Ok(file)
     }
 }
 
@@ -114,6 +126,28 @@ fn public_host<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::
     let text =
         format!("`{text}` is no name: give it as \"photos.example\" or with a port behind it");
     Err(D::Error::custom(text))
+}
+
+/// How many of something of which none would be of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count(pub(super) u32);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct AtLeastOne;
+        impl Visitor<'_> for AtLeastOne {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, at least 1")
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
+                let count = u32::try_from(number).ok().filter(|count| *count > 0);
+                let bad = || E::invalid_value(Unexpected::Signed(number), &self);
+                count.map(Count).ok_or_else(bad)
+            }
+        }
+        from.deserialize_u32(AtLeastOne)
+    }
 }
 
 /// Bytes: a whole number, or a text such as `64 MiB`.

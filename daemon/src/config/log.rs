@@ -89,6 +89,6 @@ mod tests {
         std::fs::write(&path, "[log]\nformat = \"xml\"\n").unwrap();
         let refusal = of(None, "").unwrap_err();
         assert_eq!(refusal.code, ErrorCode::FileError);
-        assert!(refusal.message.contains("line 2: unknown variant `xml`"), "{refusal}");
+        assert!(refusal.message.contains("line 2: `format`: unknown variant `xml`"), "{refusal}");
     }
 }

@@ -1,8 +1,8 @@
 //! What a server is told: `--serve`'s flags and `[server]` of the file, put together with the defaults.
 //! Called by `config` alone.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use imgrepo_proto::limits::{
@@ -54,6 +54,8 @@ pub struct ServerConfig {
     pub sessions_per_person: u32,
     /// Requests under way in one session.
     pub requests_per_session: u32,
+    /// The keys of all this that the configuration file gives.
+    pub in_file: BTreeSet<String>,
 }
 
 /// A certificate and its key, in PEM.
@@ -121,7 +123,7 @@ pub(super) fn server(
         }
     };
     let bytes = |size: Option<file::Size>, default| size.map_or(default, |size| size.0);
-    let count = |told: Option<NonZero<u32>>, default| told.map_or(default, NonZero::get);
+    let count = |told: Option<file::Count>, default| told.map_or(default, |count| count.0);
     Ok(ServerConfig {
         listen,
         public_host: file.public_host,
@@ -146,6 +148,7 @@ pub(super) fn server(
         sessions_per_address: count(file.sessions_per_address, SESSIONS_PER_ADDRESS),
         sessions_per_person: count(file.sessions_per_person, SESSIONS_PER_PERSON),
         requests_per_session: count(file.requests_per_session, MAX_REQUESTS),
+        in_file: file.given,
     })
 }
 

@@ -84,6 +84,8 @@ fn a_server_has_its_own_precedence_and_defaults() {
     assert_eq!((limits, told.reserve), ((4, 5, 6), Reserve::Percent(10)));
     assert_eq!(told.person_quota_bytes, Some(1 << 30));
     assert_eq!(told.repository_quota_bytes, Some(2 << 30));
+    assert!(plain.in_file.is_empty());
+    assert!(told.in_file.contains("reserve") && !told.in_file.contains("max_image"));
     let vars = [("IMGREPO_LISTEN", "[::1]:2")];
     assert_eq!(server(Flags::default(), &vars, file).unwrap().listen.to_string(), "[::1]:2");
     let flags = Flags { listen: Some("localhost:3".into()), ..Flags::default() };
@@ -199,7 +201,11 @@ fn the_file_is_strict_and_says_where() {
     assert!(message("[sever]\n").contains("line 1: unknown field `sever`"));
     assert!(message("[server]\nv1_budget = \"many\"\n").contains("`many` is no size"));
     assert!(message("[server]\nv1_budget = -1\n").contains("cannot be negative"));
-    assert!(message("[server]\nmax_sessions = 0\n").contains("line 2"));
+    for (value, told) in [("0", "integer `0`"), ("-1", "integer `-1`"), ("\"x\"", "string")] {
+        let message = message(&format!("[server]\n max_sessions = {value}\n"));
+        assert!(message.contains("line 2: `max_sessions`: invalid "), "{message}");
+        assert!(message.contains(told) && message.contains("at least 1"), "{message}");
+    }
     assert!(message("what\n").contains("line 1"));
     for host in ["https://photos.example", "photos.example:", "photos.example:0", "a b", ""] {
         assert!(message(&format!("[server]\npublic_host = \"{host}\"\n")).contains("is no name"));

@@ -37,12 +37,14 @@ pub(super) fn limits(told: &ServerConfig, reserve_bytes: u64, used: Used) -> Vec
         sessions_per_address,
         sessions_per_person,
         requests_per_session,
+        in_file,
     } = told;
     let set = |key: &str, value: String| LimitStatus {
         key: key.to_owned(),
         value,
         used: None,
         fixed: false,
+        in_file: in_file.contains(key),
     };
     let fixed = |name: &str, value: String| LimitStatus { fixed: true, ..set(name, value) };
     let quota = |bytes: Option<u64>| bytes.map_or_else(|| "none".to_owned(), size);

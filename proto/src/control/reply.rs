@@ -307,8 +307,11 @@ pub struct LimitStatus {
     pub value: String,
     /// How much of it is in use, where that is known.
     pub used: Option<String>,
-    /// Whether the configuration file can change it.
+    /// Whether the configuration file cannot change it.
     pub fixed: bool,
+    /// Whether the configuration file gives it; the default holds where it does not.
+    #[serde(default)]
+    pub in_file: bool,
 }
 
 /// Content as MessagePack's `bin`, not as a list of numbers.

@@ -126,7 +126,12 @@ fn reached(lines: &mut Lines<'_>, server: &ServerStatus) {
             shown(&limit.key),
             shown(&limit.value),
             table::text(limit.used.as_deref()),
-            if limit.fixed { "itself" } else { "config" }.to_owned(),
+            match (limit.fixed, limit.in_file) {
+                (true, _) => "itself",
+                (false, true) => "the file",
+                (false, false) => "default",
+            }
+            .to_owned(),
         ]
     };
     let mut rows = vec![["LIMIT", "IS", "USED", "SET BY"].map(str::to_owned).to_vec()];
