@@ -237,6 +237,31 @@ fn waiting_has_an_end() {
     assert_eq!(output.status.code(), Some(9));
 }
 
+#[test]
+fn waiting_ends_where_the_server_lets_in_no_more() {
+    let told = |request: &Request| match request {
+        Request::Wait => {
+            let counts = Counts { queued: 1, ..Counts::default() };
+            let queue = QueueStatus { counts, bytes_left: 9, paused: false, elsewhere: 0 };
+            vec![Say::Item(Reply::Queue(Box::new(queue))), Say::Hang]
+        }
+        Request::Status => done(Outcome::Status(Box::new(status(SessionState::Refused)))),
+        other => panic!("not asked here: {other:?}"),
+    };
+    let stub = Stub::new(move |request, _| told(request));
+    let output = stub.imgctl(&["wait"]).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{words}");
+    assert!(words.contains("the server takes no guests"), "{words}");
+    let refusal = Refusal::new(ErrorCode::Denied, "not for you").hint("ask an admin");
+    let stub = Stub::new(move |_, _| refused(refusal.clone()));
+    let output = stub.imgctl(&["wait", "--json"]).output().unwrap();
+    let document = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{document}");
+    assert!(document.contains("\"code\":\"denied\""), "{document}");
+    assert!(document.contains("ask an admin"), "{document}");
+}
+
 /// A queue of one file whose end is missing, that goes on for ever.
 fn torn(request: &Request) -> Vec<Say> {
     let upload = || queued(7, "/home/ana/w/a.jpg", UploadState::Settling);

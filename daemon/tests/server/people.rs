@@ -1,7 +1,9 @@
 //! Who gets in by AUTH and JOIN, and what becomes of sessions whose person is let in no more.
 
+use futures_util::StreamExt as _;
 use imgrepod::config::Guests;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::club::{Club, Held};
 use crate::support::{Seen, code, picture};
@@ -123,7 +125,12 @@ async fn a_revoked_device_is_gone_at_once_with_all_that_it_does() {
     assert!(revoked["device"]["revoked"].is_string(), "{revoked}");
     // What was under way gets no word more.
     assert_eq!(first.find(|seen| !is_ack(seen)).await, Seen::Closed(1008));
-    assert_eq!(second.next().await, Seen::Closed(1008));
+    match second.socket.next().await {
+        Some(Ok(Message::Close(Some(close)))) => {
+            assert_eq!((u16::from(close.code), &*close.reason), (1008, "this device was revoked"));
+        }
+        other => panic!("{other:?}"),
+    }
     let mut again = club.stage.stranger().await;
     let id = again.send("AUTH", lost.auth()).await;
     let reply = again.reply(id).await;
