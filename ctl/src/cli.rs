@@ -89,7 +89,7 @@ pub(crate) enum Command {
     /// Open the session to a server and keep it open, across restarts too
     Connect(Connect),
     /// End the session in order and stay offline
-    Disconnect,
+    Disconnect(Disconnect),
     /// Store images: files and, recursively, folders
     Upload(Upload),
     /// List images, the newest first
@@ -155,6 +155,13 @@ pub(crate) struct Connect {
     /// Your name there
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Disconnect {
+    /// Leave it for good: revoke this computer there, and forget here its folders and what lets in
+    #[arg(long)]
+    pub(crate) forget: bool,
 }
 
 #[derive(Debug, Args)]

@@ -110,6 +110,7 @@ pub(crate) fn unexpected(outcome: &Outcome) -> Refusal {
         Outcome::Rates(_) => "limits",
         Outcome::Findings(_) => "findings",
         Outcome::People(_) => "something about people",
+        Outcome::Left(_) => "that a repository was left",
     };
     Refusal::new(ErrorCode::Internal, format!("the daemon answered with {what}"))
         .hint("restart the daemon: imgctl stop && imgrepod")

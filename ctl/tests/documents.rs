@@ -89,6 +89,7 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
         | Request::Watch(_)
         | Request::Wait
         | Request::Limit { .. }
+        | Request::Leave
         | Request::Examine => panic!("not asked here: {request:?}"),
         Request::Data(_) | Request::End => vec![],
     }

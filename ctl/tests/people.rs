@@ -9,8 +9,11 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use imgrepo_proto::control::people::PeopleRequest;
-use imgrepo_proto::control::reply::{LimitStatus, ServerStatus, SessionState, Status, Transport};
+use imgrepo_proto::control::reply::{
+    Left, LimitStatus, ServerStatus, SessionState, Status, Transport,
+};
 use imgrepo_proto::control::{Outcome, Request};
+use imgrepo_proto::session::people::DeviceId;
 use imgrepo_proto::{ErrorCode, Refusal};
 use stub::admin::{CANARY, EVIL, PIN, admin, link};
 use stub::{Stub, done, refused, status, transcript, transcripts};
@@ -82,6 +85,21 @@ fn joining() {
     said += &line(&["join", "https://photos.example/"]);
     said += &line(&["connect", &link]);
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn who_joins_hears_what_to_do_next() {
+    for (role, next) in [("viewer", "imgctl list"), ("member", "imgctl watch add DIR")] {
+        let stub = Stub::new(move |_, _| {
+            let mut told = status(SessionState::Connected);
+            told.session.role = Some(role.into());
+            done(Outcome::Status(Box::new(told)))
+        });
+        let output = stub.imgctl(&["join", &link()]).output().unwrap();
+        let words = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(words.contains(&format!("({role})")), "{words}");
+        assert!(words.ends_with(&format!("next: {next}\n")), "{role}: {words}");
+    }
 }
 
 #[test]
@@ -160,6 +178,31 @@ fn a_record_that_breaks_off_is_still_a_document() {
     let said = stub.transcript(&["audit", "--json"]);
     assert!(said.contains(r#"],"error":{"code":"not_connected","#), "{said}");
     assert!(said.ends_with("exit 7\n\n"), "{said}");
+}
+
+#[test]
+fn who_leaves_for_good_hears_whether_the_device_is_revoked() {
+    let left = |device: Option<u64>, revoked| Left {
+        url: format!("wss://{EVIL}/"),
+        user: "ana".into(),
+        device: device.map(DeviceId),
+        revoked,
+    };
+    let all = [left(Some(7), true), left(Some(7), false), left(None, false)];
+    let said: String = all
+        .into_iter()
+        .map(|left| {
+            let stub = Stub::new(move |request, _| {
+                assert_eq!(*request, Request::Leave);
+                done(Outcome::Left(left.clone()))
+            });
+            transcripts(
+                &stub,
+                &[&["disconnect", "--forget"], &["disconnect", "--forget", "--json"]],
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(said);
 }
 
 #[test]

@@ -205,3 +205,17 @@ fn a_state_that_cannot_be_read_is_no_empty_queue() {
     assert!(document.contains("\"queue\":null"), "{document}");
     assert!(document.contains("\"unread\":{\"code\":\"internal\""), "{document}");
 }
+
+#[test]
+fn a_state_file_that_was_corrupt_is_told_with_what_to_do() {
+    let why = Refusal::new(ErrorCode::FileError, "it is kept as `credentials.json.corrupt`");
+    let told = Status { aside: vec![why.hint("imgctl join")], ..status(SessionState::Connected) };
+    let stub = Stub::new(move |_, _| done(Outcome::Status(Box::new(told.clone()))));
+    let said =
+        |args: &[&str]| String::from_utf8(stub.imgctl(args).output().unwrap().stdout).unwrap();
+    let lines = said(&["status"]);
+    assert!(lines.contains("state     it is kept as `credentials.json.corrupt`"), "{lines}");
+    assert!(lines.contains("hint: imgctl join"), "{lines}");
+    let document = said(&["status", "--json"]);
+    assert!(document.contains("\"aside\":[{\"code\":\"file_error\""), "{document}");
+}

@@ -13,8 +13,8 @@ use imgrepo_proto::control::queue::{
     UploadState, Which,
 };
 use imgrepo_proto::control::reply::{
-    DaemonStatus, Info, LimitStatus, Phase, Progress, ServerStatus, SessionState, SessionStatus,
-    Size, Status,
+    DaemonStatus, Info, Left, LimitStatus, Phase, Progress, ServerStatus, SessionState,
+    SessionStatus, Size, Status,
 };
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::watch::{After, FileStory, FolderState, FolderStatus, WatchRequest};
@@ -110,6 +110,7 @@ fn requests() {
     add("connect", Request::Connect { url: "ws://h:1/".to_owned(), user: None });
     add("connect as", Request::Connect { url: "h".to_owned(), user: Some("ana".to_owned()) });
     add("disconnect", Request::Disconnect);
+    add("leave", Request::Leave);
     add("stop", Request::Stop);
     let upload = |content| Upload { name: "a.jpg".to_owned(), content, unless_deleted: false };
     add("upload path", Request::Upload(upload(Content::Path("/p/a.jpg".into()))));
@@ -226,8 +227,12 @@ fn replies() {
         }],
         rates: Rates::default(),
         unread: None,
+        aside: Vec::new(),
     };
     add("status", done(Outcome::Status(Box::new(status))));
+    let left =
+        Left { url: "wss://h:1/".to_owned(), user: "ana".to_owned(), device: None, revoked: false };
+    add("left", done(Outcome::Left(left)));
     add("image", done(Outcome::Image(record())));
     add("stored", done(Outcome::Stored { image: record(), duplicate: true }));
     let page = ListReply { images: vec![record()], next: Some("c".to_owned()), total: Some(2) };

@@ -47,7 +47,7 @@ pub(crate) fn run(context: &Arc<Context>, command: Command) -> Result<(), Failur
         Command::Status(args) => status::run(context, &args),
         Command::Up(args) => up::run(context, &args),
         Command::Connect(args) => connect::run(context, args),
-        Command::Disconnect => disconnect::run(context),
+        Command::Disconnect(args) => disconnect::run(context, &args),
         Command::Upload(args) => upload::run(context, &args),
         Command::List(args) => list::run(context, args),
         Command::Info(args) => info::run(context, &args),

@@ -34,6 +34,9 @@ struct Document<'a> {
     rates: Rates,
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<Problem>,
+    /// Corrupt state files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aside: Vec<Problem>,
 }
 
 /// As [`SessionStatus`], its error in the form of all documents.
@@ -109,6 +112,7 @@ fn document(status: &Status) -> Document<'_> {
         transfers: &status.transfers,
         rates: status.rates,
         unread: status.unread.as_ref().map(Problem::from),
+        aside: status.aside.iter().map(Problem::from).collect(),
     }
 }
 

@@ -260,5 +260,6 @@ pub(crate) fn status(state: SessionState) -> Status {
         transfers: Vec::new(),
         rates: Rates::default(),
         unread: None,
+        aside: Vec::new(),
     }
 }

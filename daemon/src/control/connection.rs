@@ -11,8 +11,8 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use super::wire::{Closed, Replies, Requests};
 use super::{Context, Farewells};
 use super::{
-    change, connect, download, enqueue, events, examine, images, people, queue, status, upload,
-    watch,
+    change, connect, download, enqueue, events, examine, images, leave, people, queue, status,
+    upload, watch,
 };
 
 /// What every request but a streamed upload comes to.
@@ -121,6 +121,7 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Status => Ok(Outcome::Status(Box::new(status::status(context).await))),
         Request::Connect { url, user } => connect::connect(context, &url, user.as_deref()).await,
         Request::Disconnect => connect::disconnect(context).await,
+        Request::Leave => leave::leave(context).await,
         Request::Stop => Ok(Outcome::Nothing),
         Request::Upload(upload) => upload::from_path(context, &upload, replies).await,
         Request::List(list) => images::list(context, list).await,

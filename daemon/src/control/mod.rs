@@ -13,6 +13,7 @@ mod events;
 mod examine;
 mod images;
 mod join;
+mod leave;
 mod limits;
 mod listening;
 mod people;

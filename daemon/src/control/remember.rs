@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use imgrepo_proto::Refusal;
+use imgrepo_proto::name::shown;
+use imgrepo_proto::{ErrorCode, Refusal};
 
 use crate::config::Remembered;
 use crate::session::{Credentials, document};
@@ -42,6 +43,26 @@ impl Memory {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What was corrupt of the files and is kept aside, for as long as it lies there: the log told of
+    /// it once. Blocking.
+    pub(super) fn aside(&self) -> Vec<Refusal> {
+        let told = |aside: Option<PathBuf>, lost: &str, hint: &str| {
+            let aside = shown(&aside?.to_string_lossy());
+            let message = format!("a state file was corrupt and is kept as `{aside}`: {lost}");
+            let hint = format!("{hint}; then delete that file");
+            Some(Refusal::new(ErrorCode::FileError, message).hint(hint))
+        };
+        let joined = told(
+            self.credentials.aside(),
+            "what let this computer in is not known any more",
+            "ask an admin, or another device of yours, for a link of `imgctl devices add` and take \
+             it up: imgctl join",
+        );
+        let lost = "where to connect is not known any more";
+        let session = told(document::kept_aside(&self.path), lost, "imgctl connect HOST");
+        joined.into_iter().chain(session).collect()
+    }
+
     /// Remembers something else, durably. Blocking.
     pub(super) fn remember(&self, change: impl FnOnce(&mut Remembered)) -> Result<(), Refusal> {
         // Held while the file is written, so that two requests leave it as the later one said.
@@ -72,6 +93,21 @@ mod tests {
         memory.remember(|now| now.offline = true).unwrap();
         let again = Memory::open(home.path()).unwrap().remembered();
         assert_eq!((again.url.as_deref(), again.offline), (Some("ws://h:1/"), true));
+    }
+
+    #[test]
+    fn what_was_corrupt_is_told_until_somebody_has_seen_to_it() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(Memory::open(home.path()).unwrap().aside(), []);
+        fs::write(home.path().join("credentials.json"), "{").unwrap();
+        for _start in 0..2 {
+            let told = Memory::open(home.path()).unwrap().aside();
+            assert_eq!(told.len(), 1);
+            assert!(told[0].message.contains("credentials.json.corrupt"), "{told:?}");
+            assert!(told[0].hint.as_ref().unwrap().contains("imgctl join"), "{told:?}");
+        }
+        fs::remove_file(home.path().join("credentials.json.corrupt")).unwrap();
+        assert_eq!(Memory::open(home.path()).unwrap().aside(), []);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use imgrepo_proto::Refusal;
 use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, SessionStatus, Status};
 use imgrepo_proto::session::command::List;
 
@@ -33,7 +34,15 @@ pub(super) async fn status(context: &Context) -> Status {
         transfers: context.transfers.active(),
         rates: context.transfers.rates(),
         unread,
+        aside: aside(context).await,
     }
+}
+
+/// Corrupt state files. A look at a directory.
+async fn aside(context: &Context) -> Vec<Refusal> {
+    let Mode::Client(memory) = &context.mode else { return Vec::new() };
+    let memory = Arc::clone(memory);
+    tokio::task::spawn_blocking(move || memory.aside()).await.unwrap_or_default()
 }
 
 async fn server(facts: &ServerFacts, reserve_bytes: u64) -> ServerStatus {
@@ -68,7 +77,7 @@ async fn autostart(context: &Context) -> Option<String> {
 }
 
 /// As the session tells; one that was not opened since the start knows no more than is remembered.
-fn session(context: &Context) -> SessionStatus {
+pub(super) fn session(context: &Context) -> SessionStatus {
     let mut session = context.session.status().borrow().clone();
     if session.url.is_none() {
         session.user = context.user.to_string();

@@ -55,6 +55,12 @@ impl Credentials {
         Ok(Credentials { path, now: Mutex::new(now) })
     }
 
+    /// Where what was corrupt of the file lies. Blocks.
+    #[must_use]
+    pub fn aside(&self) -> Option<PathBuf> {
+        document::kept_aside(&self.path)
+    }
+
     /// Whether something new could be kept: writes what there is once more. Before an invitation is
     /// used up for a credential that would then be lost. Blocks.
     ///
@@ -75,6 +81,30 @@ impl Credentials {
                 .retain(|old| (&old.repository, &old.user) != (&joined.repository, &joined.user));
             now.joined.push(joined);
         })
+    }
+
+    /// Forgets what lets this person in at this URL, durably; the device that this was. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn forget(&self, url: &ServerUrl, user: &PersonName) -> Result<Option<DeviceId>, Refusal> {
+        let device = self.device_at(url, user);
+        if device.is_some() {
+            let place = url.place();
+            self.change(|now| {
+                now.joined.retain(|one| one.user != *user || !one.addresses.contains(&place));
+            })?;
+        }
+        Ok(device)
+    }
+
+    /// Which device this computer is at this URL as this person.
+    #[must_use]
+    pub fn device_at(&self, url: &ServerUrl, user: &PersonName) -> Option<DeviceId> {
+        let (now, place) = (self.now.lock().unwrap_or_else(PoisonError::into_inner), url.place());
+        let mut joined = now.joined.iter().rev();
+        let own = joined.find(|one| one.user == *user && one.addresses.contains(&place));
+        own.map(|one| one.device)
     }
 
     fn change(&self, change: impl FnOnce(&mut Contents)) -> Result<(), Refusal> {
@@ -176,6 +206,14 @@ mod tests {
         assert_eq!(at("10.0.0.7", "bia"), Some(name("bia")));
         assert_eq!(at("10.0.0.7", "eva"), Some(name("ana")));
         assert_eq!(at("photos.example:9", "ana"), None);
+
+        let forget = |text, user| credentials.forget(&url(text), &name(user)).unwrap();
+        assert_eq!((forget("10.0.0.7", "eva"), forget("photos.example:9", "ana")), (None, None));
+        assert_eq!(forget("10.0.0.7", "ana"), Some(DeviceId(7)));
+        assert_eq!(forget("10.0.0.7", "ana"), None);
+        assert_eq!(at("10.0.0.7", "ana"), Some(name("bia")));
+        let kept = std::fs::read_to_string(home.path().join("credentials.json")).unwrap();
+        assert!(kept.contains("other") && !kept.contains("second"));
     }
 
     #[test]

@@ -76,6 +76,14 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Refusa
     }
 }
 
+/// Where what was corrupt of this file lies. Blocks.
+pub(crate) fn kept_aside(path: &Path) -> Option<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".corrupt");
+    let aside = PathBuf::from(name);
+    aside.exists().then_some(aside)
+}
+
 /// Replaces the file, durably, by one that nobody but its user reads. Blocks.
 ///
 /// # Errors
@@ -143,6 +151,8 @@ mod tests {
             assert_eq!(fs::read_to_string(home.path().join(kept)).unwrap(), kept);
             assert!(!path.exists());
         }
+        assert_eq!(kept_aside(&path), Some(home.path().join("a.json.corrupt")));
+        assert_eq!(kept_aside(&home.path().join("b.json")), None);
         // What it has beside the version is that version's own.
         fs::write(&path, r#"{"v": 2, "other": 1}"#).unwrap();
         assert_eq!(read::<Sample>(&path).unwrap_err().code, ErrorCode::FileError);

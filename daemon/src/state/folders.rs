@@ -69,6 +69,21 @@ impl State {
         .await
     }
 
+    /// Forgets a membership with its folders and uploads, whatever has become of them.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn forget_membership(&self, id: MembershipId) -> Result<(), Refusal> {
+        self.keep(move |db| {
+            db.execute("DELETE FROM upload WHERE membership = ?", [id.0])?;
+            db.execute("DELETE FROM tally WHERE membership = ?", [id.0])?;
+            db.execute("DELETE FROM folder WHERE membership = ?", [id.0])?;
+            db.execute("DELETE FROM membership WHERE id = ?", [id.0])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// All watched folders, of every membership.
     ///
     /// # Errors

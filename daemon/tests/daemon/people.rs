@@ -1,7 +1,10 @@
 //! Two daemons, one of them the server: somebody is invited, joins, and is let in no more.
 
 use imgrepo_proto::control::people::{PeopleOutcome, PeopleRequest};
-use imgrepo_proto::control::reply::{SessionState, Status, Transport};
+use imgrepo_proto::control::queue::{QueueRequest, Which};
+use imgrepo_proto::control::reply::{Left, SessionState, Status, Transport};
+use imgrepo_proto::control::request::{Content, Upload};
+use imgrepo_proto::control::watch::{After, WatchRequest};
 use imgrepo_proto::control::{Outcome, Request};
 use imgrepo_proto::session::command::{Devices, Invite, Revoke, SetRole};
 use imgrepo_proto::session::people::{AccountRole, DeviceId};
@@ -108,6 +111,54 @@ async fn who_is_invited_is_let_in_until_the_device_is_revoked() {
     assert!(told.message.contains("revoked"), "{told}");
 
     for home in [&mut bia, &mut second, &mut server] {
+        home.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_for_good_is_known_neither_here_nor_there() {
+    let mut server = Home::server().await;
+    let mut bia = Home::start(&[]).await;
+    let nothing = bia.call(Request::Leave).await.unwrap_err();
+    assert_eq!(nothing.code, ErrorCode::NotFound);
+    let link = server.invite(Invite { uses: Some(2), ..Invite::default() }).await;
+    let url = bia.join(&link, Some("bia")).await.unwrap().session.url.unwrap();
+    let device = server.devices(Some("bia")).await[0];
+    let folder = bia.directory.path().join("pictures");
+    std::fs::create_dir(&folder).unwrap();
+    let add = WatchRequest::Add { path: folder.clone(), after: After::Keep };
+    bia.call(Request::Watch(add)).await.unwrap();
+
+    // Not while something would be lost.
+    bia.call(Request::Queue(QueueRequest::Pause)).await.unwrap();
+    let content = Content::Path(bia.file("a.png", &png(1, 100)));
+    let upload = Upload { name: "a.png".to_owned(), content, unless_deleted: false };
+    bia.call(Request::Enqueue(upload)).await.unwrap();
+    let refused = bia.call(Request::Leave).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Conflict);
+    assert_eq!(server.devices(Some("bia")).await, [device], "nothing was done yet");
+    bia.call(Request::Queue(QueueRequest::Cancel(Which::All))).await.unwrap();
+
+    let left = bia.call(Request::Leave).await.unwrap();
+    let user = "bia".to_owned();
+    let expected = Left { url, user, device: Some(device), revoked: true };
+    assert_eq!(left, Outcome::Left(expected));
+    assert_eq!(server.devices(Some("bia")).await, []);
+    for _start in 0..2 {
+        let status = bia.status(Request::Status).await;
+        assert_eq!((status.session.state, &status.folders[..]), (SessionState::Offline, &[][..]));
+        assert_eq!(status.queue.elsewhere, 0);
+        let kept = std::fs::read_to_string(bia.directory.path().join("state/credentials.json"));
+        assert!(!kept.unwrap().contains("bia"));
+        bia.stop().await;
+        bia.daemon = Some(bia.run(&[]).await.unwrap());
+    }
+    assert!(folder.exists());
+    assert_eq!(bia.status(Request::Status).await.session.url, None);
+    // And may come again, as somebody new.
+    assert_eq!(bia.join(&link, Some("eva")).await.unwrap().session.user, "eva");
+
+    for home in [&mut bia, &mut server] {
         home.stop().await;
     }
 }

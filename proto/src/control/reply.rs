@@ -13,6 +13,7 @@ use crate::error::Refusal;
 use crate::image::{ImageRecord, RepositoryId, Seq};
 use crate::session::command::Program;
 use crate::session::event::Event;
+use crate::session::people::DeviceId;
 use crate::session::reply::{HaveReply, ListReply, SizeInfo};
 
 /// A frame of the daemon: an item of the request under way, or its end.
@@ -83,6 +84,21 @@ pub enum Outcome {
     Findings(Vec<Finding>),
     /// What was asked about people.
     People(Box<PeopleOutcome>),
+    /// A repository was left for good.
+    Left(Left),
+}
+
+/// A repository that was left for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Where it was.
+    pub url: String,
+    /// As whom.
+    pub user: String,
+    /// The device that this computer was there; None for a guest.
+    pub device: Option<DeviceId>,
+    /// Whether it was revoked. Where it was not, it stands there until somebody revokes it.
+    pub revoked: bool,
 }
 
 /// How far a transfer has come, in bytes.
@@ -165,6 +181,9 @@ pub struct Status {
     /// Why queue and folders are not told, where their state cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<Refusal>,
+    /// State files that were corrupt and are kept aside: what is not known for that, and what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aside: Vec<Refusal>,
 }
 
 /// The daemon itself.

@@ -27,6 +27,10 @@ pub enum Request {
     },
     /// End the session in order and stay offline. Answered by [`super::Outcome::Status`].
     Disconnect,
+    /// Leave the repository for good: this device is revoked there, where it is connected, and what is
+    /// kept of the repository here is forgotten. `conflict` while there are uploads that are not done.
+    /// Answered by [`super::Outcome::Left`].
+    Leave,
     /// End the daemon. Answered by [`super::Outcome::Nothing`] before it does.
     Stop,
     /// Store an image. Answered by [`super::Outcome::Stored`], with [`super::Reply::Progress`] before.

@@ -52,6 +52,13 @@ pub(super) fn lines(out: &Output, status: &Status, long: bool) -> Vec<String> {
         lines.say(if at == 0 { "now" } else { "" }, &under_way(transfer));
     }
     rates(&mut lines, status.rates);
+    for why in &status.aside {
+        let text = lines.out.styled(Style::Red, &shown(&why.message));
+        lines.say("state", &text);
+        if let Some(hint) = &why.hint {
+            lines.say("", &format!("hint: {}", shown(hint)));
+        }
+    }
     lines.say("config", &table::path(&status.daemon.config));
     lines.say("imgctl", &program().version);
     lines.lines

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use imgrepo_proto::control::Outcome;
+use imgrepo_proto::control::finding::Finding;
 use imgrepo_proto::control::reply::{SessionState, SessionStatus};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use jiff::Timestamp;
@@ -41,6 +42,10 @@ pub(super) async fn examine(context: &Context) -> Answer {
     let (mut findings, replaced) = looked.await.map_err(|error| {
         Refusal::new(ErrorCode::Internal, format!("cannot look at everything: {error}"))
     })?;
+    findings.extend(status.aside.into_iter().map(|aside| {
+        let Refusal { message, hint, .. } = aside;
+        Finding::problem("state", message, hint)
+    }));
     findings.push(server::finding(&status.session));
     findings.push(clock::finding(&clock));
     findings.extend(folders::findings(&status.folders));

@@ -305,6 +305,17 @@ impl Queue {
         Ok(changed)
     }
 
+    /// Forgets a membership that is left for good, with its folders and uploads. Nobody may watch
+    /// these any more.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn leave(&self, membership: MembershipId) -> Result<(), Refusal> {
+        self.0.state.forget_membership(membership).await?;
+        self.wake();
+        self.sweep().await
+    }
+
     /// Sends nothing more, or goes on; across restarts too.
     ///
     /// # Errors
