@@ -24,30 +24,41 @@ mod log;
 mod reserve;
 mod server;
 
-/// The command line's part.
-#[derive(Debug, Clone, Default)]
+/// The command line's part. What stands at each flag is what `--help` says of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct Flags {
-    /// Be the server.
+    /// Be the server, with the repository of this home
+    #[arg(long)]
     pub serve: bool,
-    /// Where to listen.
+    /// Where the server listens [default: 127.0.0.1:8765]
+    #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// Where to connect.
+    /// The server to connect to: ws://host:port/, host:port or host
+    #[arg(long, value_name = "URL")]
     pub connect: Option<String>,
-    /// As whom.
+    /// Your name there [default: the login name]
+    #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// Let guests in from beyond this machine.
+    /// Let everyone who reaches the server see and add images
+    #[arg(long)]
     pub allow_guests: bool,
-    /// The certificate that the server shows, with its chain.
+    /// A certificate with its chain (PEM), in place of the server's own
+    #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// Its key.
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// The proxies that are trusted: addresses and networks, between commas.
+    /// Trust these proxies to say who comes, and that it is encrypted (addresses, networks)
+    #[arg(long, value_name = "ADDR,..")]
     pub behind_proxy: Option<String>,
-    /// Folders to watch.
+    /// A folder to watch: what is put there is uploaded (may be given several times)
+    #[arg(long, value_name = "DIR")]
     pub watch: Vec<PathBuf>,
-    /// The configuration file.
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// How the log is written.
+    /// How the log is written: as text, or as json, one object a line [default: text]
+    #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
 }
 

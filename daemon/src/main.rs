@@ -4,7 +4,6 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::exit)] // This is where it happens.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -51,7 +50,7 @@ const LEFT_OVER: Duration = Duration::from_secs(1);
 #[command(name = "imgrepod", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
-    told: Told,
+    flags: Flags,
     /// In a session of its own: for what starts it in the background
     #[arg(long, hide = true)]
     #[cfg_attr(not(unix), allow(dead_code))] // Sessions of processes are Unix's.
@@ -73,75 +72,6 @@ enum Command {
     Export(classic::Export),
 }
 
-/// The daemon's own flags.
-#[derive(Debug, Default, PartialEq, Eq, clap::Args)]
-struct Told {
-    /// Be the server, with the repository of this home
-    #[arg(long)]
-    serve: bool,
-    /// Where the server listens [default: 127.0.0.1:8765]
-    #[arg(long, value_name = "HOST:PORT")]
-    listen: Option<String>,
-    /// The server to connect to: ws://host:port/, host:port or host
-    #[arg(long, value_name = "URL")]
-    connect: Option<String>,
-    /// Your name there [default: the login name]
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// Let everyone who reaches the server see and add images
-    #[arg(long)]
-    allow_guests: bool,
-    /// A certificate with its chain (PEM), in place of the server's own
-    #[arg(long, value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
-    /// The certificate's key (PEM)
-    #[arg(long, value_name = "FILE")]
-    tls_key: Option<PathBuf>,
-    /// Trust these proxies to say who comes, and that it is encrypted (addresses, networks)
-    #[arg(long, value_name = "ADDR,..")]
-    behind_proxy: Option<String>,
-    /// A folder to watch: what is put there is uploaded (may be given several times)
-    #[arg(long, value_name = "DIR")]
-    watch: Vec<PathBuf>,
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// How the log is written: as text, or as json, one object a line [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<LogFormat>,
-}
-
-impl From<Told> for Flags {
-    fn from(told: Told) -> Flags {
-        let Told {
-            serve,
-            listen,
-            connect,
-            user,
-            allow_guests,
-            tls_cert,
-            tls_key,
-            behind_proxy,
-            watch,
-            config,
-            log_format,
-        } = told;
-        Flags {
-            serve,
-            listen,
-            connect,
-            user,
-            allow_guests,
-            tls_cert,
-            tls_key,
-            behind_proxy,
-            watch,
-            config,
-            log_format,
-        }
-    }
-}
-
 fn main() -> ExitCode {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(USUAL_BLOCK_BYTES)));
     let cli = Cli::parse();
@@ -151,8 +81,8 @@ fn main() -> ExitCode {
         let _ = rustix::process::setsid();
     }
     let done = match cli.command {
-        None => run(&cli.told.into()),
-        Some(command) => carry_out(command, cli.told),
+        None => run(&cli.flags),
+        Some(command) => carry_out(command, &cli.flags),
     };
     done.unwrap_or_else(|refusal| {
         complain(&refusal.message, refusal.hint.as_deref());
@@ -161,14 +91,14 @@ fn main() -> ExitCode {
 }
 
 /// The other commands are people's: what they log is text.
-fn carry_out(command: Command, told: Told) -> Result<ExitCode, Refusal> {
+fn carry_out(command: Command, flags: &Flags) -> Result<ExitCode, Refusal> {
     start_log(LogFormat::Text)?;
     #[cfg(unix)]
     hide_memory();
     match command {
-        Command::Service(args) => Ok(service::run(args, &told)),
-        Command::Import(import) => classic::import(&import, &told.into(), &start_runtime()?),
-        Command::Export(export) => classic::export(&export, &told.into(), &start_runtime()?),
+        Command::Service(args) => Ok(service::run(args, flags)),
+        Command::Import(import) => classic::import(&import, flags, &start_runtime()?),
+        Command::Export(export) => classic::export(&export, flags, &start_runtime()?),
     }
 }
 

@@ -13,7 +13,7 @@ use imgrepod::paths::Paths;
 use imgrepod::service::{self, Service, ServiceStatus, Start, Steps, System};
 use serde::Serialize;
 
-use super::{Told, complain};
+use super::complain;
 
 /// The version of the documents of `--json`.
 const DOCUMENTS: u32 = 1;
@@ -54,7 +54,7 @@ enum Act {
     /// Start the daemon at every login, with these flags, and now
     Install {
         #[command(flatten)]
-        told: Box<Told>,
+        flags: Box<Flags>,
         /// Without a login too, from the system's start on
         #[arg(long, conflicts_with = "background")]
         linger: bool,
@@ -82,12 +82,12 @@ enum Act {
 }
 
 /// Carries it out. Flags in front of `service` would be lost, and are refused.
-pub(super) fn run(args: Args, in_front: &Told) -> ExitCode {
+pub(super) fn run(args: Args, in_front: &Flags) -> ExitCode {
     let Args { act, json } = args;
     let is_status = matches!(act, Act::Status);
     // What is wrong has nothing to do with the others, or keeps them from being carried out.
     let tells_problems = is_status || matches!(act, Act::Install { .. });
-    let done = if *in_front == Told::default() {
+    let done = if *in_front == Flags::default() {
         carry_out(act)
     } else {
         let message = "flags in front of `service` say nothing";
@@ -130,8 +130,7 @@ fn carry_out(act: Act) -> Result<(Steps, ServiceStatus), Refusal> {
     let by_manager = Service::new(&paths, System);
     let mut service = Service::new(&paths, System).as_installed();
     let steps = match act {
-        Act::Install { told, linger, background, reachable } => {
-            let mut flags = Flags::from(*told);
+        Act::Install { mut flags, linger, background, reachable } => {
             if reachable && let Some(listen) = config::reachable(&flags, var, &paths.config)? {
                 flags.listen = Some(listen);
             }
