@@ -14,4 +14,5 @@ mod pages;
 mod people;
 mod people_histories;
 mod people_lists;
+mod people_names;
 mod scene;

@@ -58,7 +58,7 @@ impl Folk {
         self.act_by(self.owner, None, &act, now())
     }
 
-    fn invite(&self, new: NewInvitation) -> InvitationId {
+    pub(crate) fn invite(&self, new: NewInvitation) -> InvitationId {
         InvitationId(self.act(Act::Invite(new)).unwrap().number)
     }
 
@@ -79,7 +79,12 @@ impl Folk {
         self.act_by(self.owner, None, &Act::Join(device), at)
     }
 
-    fn join(&self, invitation: u8, user: &str, credential: u8) -> Result<PersonId, Refusal> {
+    pub(crate) fn join(
+        &self,
+        invitation: u8,
+        user: &str,
+        credential: u8,
+    ) -> Result<PersonId, Refusal> {
         let acted = self.join_at(invitation, Some(user), credential, now())?;
         let device = self.scene.catalog.device(DeviceId(acted.number)).unwrap().unwrap();
         assert_eq!(self.scene.catalog.holder(secret(credential)).unwrap(), Some(device.clone()));
@@ -92,7 +97,7 @@ impl Folk {
         self.join(number, user, number).unwrap()
     }
 
-    fn shown(&self, id: PersonId) -> String {
+    pub(crate) fn shown(&self, id: PersonId) -> String {
         self.scene.catalog.person_of(id).unwrap().unwrap().shown.into()
     }
 

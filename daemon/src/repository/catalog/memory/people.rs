@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{Kept, numbered};
 use crate::repository::catalog::people::book::Book;
 use crate::repository::catalog::people::{
-    KnownDevice, KnownInvitation, KnownPerson, NewDevice, NewInvitation, Record, SecretHash,
+    KnownDevice, KnownInvitation, KnownPerson, NewDevice, NewInvitation, Record, SecretHash, fold,
 };
 use crate::repository::catalog::rules::kept_time;
 use crate::repository::catalog::{ImageState, PersonId, PersonKind};
@@ -46,6 +46,12 @@ impl Book for Kept {
     ) -> Result<Option<KnownPerson>, Infallible> {
         let mut people = self.folk.people.iter().map(|(person, _)| person);
         Ok(people.find(|person| person.kind == kind && person.name == *name).cloned())
+    }
+
+    fn alike(&self, kind: PersonKind, folded: &str) -> Result<Vec<KnownPerson>, Infallible> {
+        let people = self.folk.people.iter().map(|(person, _)| person);
+        let alike = |it: &&KnownPerson| it.kind == kind && fold::folded(&it.name) == folded;
+        Ok(people.filter(alike).cloned().collect())
     }
 
     fn device(&self, id: DeviceId) -> Result<Option<KnownDevice>, Infallible> {

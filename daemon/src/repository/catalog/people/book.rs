@@ -20,6 +20,8 @@ pub(crate) trait Book {
         kind: PersonKind,
         name: &PersonName,
     ) -> Result<Option<KnownPerson>, Self::Error>;
+    /// Everybody of this kind whose folded name is this one. All of the kind may be looked at.
+    fn alike(&self, kind: PersonKind, folded: &str) -> Result<Vec<KnownPerson>, Self::Error>;
     fn device(&self, id: DeviceId) -> Result<Option<KnownDevice>, Self::Error>;
     /// Devices of this person that are not revoked.
     fn device_count(&self, person: PersonId) -> Result<u32, Self::Error>;

@@ -8,6 +8,7 @@ use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use jiff::Timestamp;
 
 use super::book::Book;
+use super::fold::folded;
 use super::rules::{Decided, Scene, refused};
 use super::{GUEST_SUFFIX, KnownInvitation, KnownPerson, NewDevice};
 use crate::repository::catalog::{PersonId, PersonKind};
@@ -35,15 +36,16 @@ pub(crate) fn enter<B: Book>(
     };
     let id = book.add_person(kind, name, &shown, None, now)?;
     if matches!(kind, PersonKind::Owner | PersonKind::Account) {
-        tell_guest_apart(book, name)?;
+        tell_guests_apart(book, name)?;
     }
     Ok(id)
 }
 
-/// Whether the owner or an account has this name.
+/// Whether the owner or an account has this name, or one that looks the same.
 pub(crate) fn is_taken<B: Book>(book: &B, name: &PersonName) -> Result<bool, B::Error> {
-    Ok(book.person_named(PersonKind::Account, name)?.is_some()
-        || book.person_named(PersonKind::Owner, name)?.is_some())
+    let folded = folded(name);
+    Ok(!book.alike(PersonKind::Account, &folded)?.is_empty()
+        || !book.alike(PersonKind::Owner, &folded)?.is_empty())
 }
 
 /// A guest's name as it is shown where it is somebody else's, cut where it would be too long.
@@ -57,11 +59,14 @@ fn as_guest(name: &PersonName) -> PersonName {
     PersonName::parse(&told).unwrap_or_else(|_| PersonName::anon())
 }
 
-/// The guest of this name is shown as one from now on; whether there is one.
-fn tell_guest_apart<B: Book>(book: &mut B, name: &PersonName) -> Result<bool, B::Error> {
-    let Some(guest) = book.person_named(PersonKind::Guest, name)? else { return Ok(false) };
-    book.put_person(&KnownPerson { shown: as_guest(name), ..guest })?;
-    Ok(true)
+/// Guests of this name, or of one that looks the same, are shown as guests from now on; whether there
+/// are any.
+fn tell_guests_apart<B: Book>(book: &mut B, name: &PersonName) -> Result<bool, B::Error> {
+    let guests = book.alike(PersonKind::Guest, &folded(name))?;
+    for guest in &guests {
+        book.put_person(&KnownPerson { shown: as_guest(&guest.name), ..guest.clone() })?;
+    }
+    Ok(!guests.is_empty())
 }
 
 /// How a refusal speaks of what somebody wanted who took up a link.
@@ -173,12 +178,18 @@ impl<B: Book> Scene<'_, B> {
             return Ok(Err(Refusal::new(ErrorCode::BadRequest, message).hint("--user NAME")));
         };
         let told = shown(name.as_str());
-        if name.as_str().ends_with(GUEST_SUFFIX) {
+        let seen = folded(&name);
+        if seen.is_empty() {
+            let message = format!("cannot join as `{told}`: nothing of that name can be seen");
+            return Ok(Err(Refusal::new(ErrorCode::BadName, message).hint("--user NAME")));
+        }
+        if seen.ends_with(GUEST_SUFFIX) {
             let message = format!("cannot join as `{told}`: guests are shown like that");
             return Ok(Err(Refusal::new(ErrorCode::BadName, message).hint("--user NAME")));
         }
         if is_taken(self.book, &name)? {
-            let message = format!("cannot join as `{told}`: somebody has that name here");
+            let why = "somebody has that name here, or one that looks the same";
+            let message = format!("cannot join as `{told}`: {why}");
             return Ok(Err(Refusal::new(ErrorCode::Conflict, message).hint(TAKEN)));
         }
         let role = invitation.role.unwrap_or(AccountRole::Member);
@@ -200,7 +211,7 @@ impl<B: Book> Scene<'_, B> {
             }
         };
         // A guest's session tells its name as it is shown.
-        self.changes_sessions |= tell_guest_apart(self.book, &name)?;
+        self.changes_sessions |= tell_guests_apart(self.book, &name)?;
         Ok(Ok((person, role)))
     }
 }

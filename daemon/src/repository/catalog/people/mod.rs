@@ -5,6 +5,7 @@
 //! Called by the catalogs and the repository. No secret is kept here, only its hash.
 
 pub(crate) mod book;
+pub(crate) mod fold;
 pub(crate) mod joining;
 pub(crate) mod rules;
 

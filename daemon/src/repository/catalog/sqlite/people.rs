@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 use super::rows::{Lookup, integer, kind_word, number, time};
 use crate::repository::catalog::people::book::Book;
 use crate::repository::catalog::people::{
-    KnownDevice, KnownInvitation, KnownPerson, NewDevice, NewInvitation, Record, SecretHash,
+    KnownDevice, KnownInvitation, KnownPerson, NewDevice, NewInvitation, Record, SecretHash, fold,
 };
 use crate::repository::catalog::{PersonId, PersonKind};
 
@@ -62,11 +62,10 @@ fn device_kind_word(kind: DeviceKind) -> &'static str {
 }
 
 fn device_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<DeviceKind> {
-    match row.get_ref(column)?.as_str()? {
-        "program" => Ok(DeviceKind::Program),
-        "browser" => Ok(DeviceKind::Browser),
-        _ => Err(unreadable(column, "it is no kind of device")),
-    }
+    let word = row.get_ref(column)?.as_str()?;
+    let mut kinds = [DeviceKind::Program, DeviceKind::Browser].into_iter();
+    let found = kinds.find(|kind| device_kind_word(*kind) == word);
+    found.ok_or_else(|| unreadable(column, "it is no kind of device"))
 }
 
 fn person(row: &Row<'_>) -> rusqlite::Result<KnownPerson> {
@@ -141,6 +140,12 @@ impl Book for Lookup<'_> {
     ) -> rusqlite::Result<Option<KnownPerson>> {
         let sql = format!("SELECT {PERSON} FROM person WHERE name = ? AND kind = ?");
         one(self.0, &sql, (name.as_str(), kind_word(kind)), person)
+    }
+
+    fn alike(&self, kind: PersonKind, folded: &str) -> rusqlite::Result<Vec<KnownPerson>> {
+        let sql = format!("SELECT {PERSON} FROM person INDEXED BY person_kind WHERE kind = ?");
+        let people = all(self.0, &sql, [kind_word(kind)], person)?.into_iter();
+        Ok(people.filter(|person| fold::folded(&person.name) == folded).collect())
     }
 
     fn device(&self, id: DeviceId) -> rusqlite::Result<Option<KnownDevice>> {
