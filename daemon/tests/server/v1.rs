@@ -53,6 +53,23 @@ async fn old(stage: &Stage) -> Client<TcpStream> {
 }
 
 #[tokio::test]
+async fn who_says_their_name_first_leaves_no_other_behind() {
+    let stage = Stage::new().await;
+    let mut client = old(&stage).await;
+    ask(&mut client, "AUTH", json!(["ana"])).await;
+    ask(&mut client, "LIST", json!([])).await;
+    let mut owner = stage.owner().await;
+    let people = owner.ok("PEOPLE", json!({})).await;
+    let names: Vec<&str> = people["people"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["owner", "ana"]);
+}
+
+#[tokio::test]
 async fn the_whole_table() {
     let stage = Stage::new().await;
     let mut client = old(&stage).await;

@@ -12,7 +12,8 @@ use imgrepo_proto::{ErrorCode, ImageRecord, PersonName, Refusal, Seq};
 
 use super::{Expected, Left, Scene, texts};
 use crate::repository::catalog::Again;
-use crate::repository::{Content, Done};
+use crate::repository::{Actor, Content, Done};
+use crate::server::entrance::Gone;
 
 /// Uploads that a person is told of after AUTH. The old system's number.
 const HISTORY: u32 = 5;
@@ -23,15 +24,25 @@ const LIST_FRAME_BYTES: usize = 64;
 /// Events that are read at once.
 const PAGE: u32 = 64;
 
-pub(super) async fn carry_out(scene: Scene, command: Command) -> Left {
+pub(super) async fn carry_out(scene: Scene, actor: Actor, command: Command) -> Left {
     match command {
-        Command::Auth(user) => auth(scene, user).await,
-        Command::List => list(scene).await,
-        Command::Upload { name, size } => upload(scene, name, size).await,
-        Command::Download(name) => download(scene, name, false).await,
-        Command::View(name) => download(scene, name, true).await,
-        // The reader sees to it.
-        Command::Disconnect => Left::Nothing,
+        Command::List => list(scene, actor).await,
+        Command::Upload { name, size } => upload(scene, actor, name, size).await,
+        Command::Download(name) => download(scene, actor, name, false).await,
+        Command::View(name) => download(scene, actor, name, true).await,
+        // The reader sees to them.
+        Command::Auth(_) | Command::Disconnect => Left::Nothing,
+    }
+}
+
+/// Whoever begins with another command than AUTH.
+pub(super) async fn be_anon(scene: Scene) -> Left {
+    match scene.context.guest(&PersonName::anon(), scene.origin).await {
+        Ok(actor) => Left::Person(actor),
+        Err(refusal) => {
+            say_in_order(scene, Reply::Error(texts::refused("anon", &refusal))).await;
+            Left::Gone(Gone { code: 1011, reason: "not admitted" })
+        }
     }
 }
 
@@ -42,7 +53,7 @@ pub(super) async fn say_in_order(scene: Scene, reply: Reply) -> Left {
     Left::Nothing
 }
 
-async fn auth(scene: Scene, user: Option<String>) -> Left {
+pub(super) async fn auth(scene: Scene, user: Option<String>) -> Left {
     let name = match user.as_deref().map(str::trim) {
         None | Some("") => PersonName::anon(),
         Some(name) => match PersonName::parse(name) {
@@ -70,22 +81,22 @@ async fn auth(scene: Scene, user: Option<String>) -> Left {
 }
 
 /// Looks up anew who this is, because something changed for somebody.
-pub(super) async fn refresh(scene: Scene) -> Left {
-    match scene.context.refresh(&scene.actor).await {
+pub(super) async fn refresh(scene: Scene, actor: Actor) -> Left {
+    match scene.context.refresh(&actor).await {
         Ok(actor) => Left::Person(actor),
         Err(gone) => Left::Gone(gone),
     }
 }
 
 /// The newest entries that fit the message of an old program, in the order of upload.
-async fn list(scene: Scene) -> Left {
+async fn list(scene: Scene, actor: Actor) -> Left {
     let mut entries = Vec::new();
     let mut bytes = LIST_FRAME_BYTES;
     let mut cursor = None;
     let mut cut = false;
     while !cut {
         let page = List { limit: Some(MAX_PAGE), cursor, ..List::default() };
-        let page = match scene.context.repository.list(&scene.actor, page).await {
+        let page = match scene.context.repository.list(&actor, page).await {
             Ok(page) => page,
             Err(refusal) => {
                 return say_in_order(scene, Reply::Error(texts::refused("LIST", &refusal))).await;
@@ -114,7 +125,7 @@ async fn list(scene: Scene) -> Left {
     say_in_order(scene, Reply::List(entries)).await
 }
 
-async fn upload(scene: Scene, name: String, size: u64) -> Left {
+async fn upload(scene: Scene, actor: Actor, name: String, size: u64) -> Left {
     let most = scene.context.settings.v1_max_image_bytes;
     if size > most {
         let reply = Reply::Error(texts::too_large(&name, size, most));
@@ -130,7 +141,7 @@ async fn upload(scene: Scene, name: String, size: u64) -> Left {
     let (tell, told) = oneshot::channel();
     let done = done(&scene, name, tell);
     let repository = scene.context.repository.clone();
-    match repository.begin(&scene.actor, upload, Again::SameNameOnly, done).await {
+    match repository.begin(&actor, upload, Again::SameNameOnly, done).await {
         Some(receiving) => Left::Expects(Box::new(Expected { size, receiving, share, told })),
         None => {
             // Refused: the next command waits for the reply to this one.
@@ -171,8 +182,8 @@ pub(super) async fn store(expected: Expected, content: Bytes) -> Left {
     Left::Nothing
 }
 
-async fn download(scene: Scene, name: String, view: bool) -> Left {
-    let (image, content) = match newest(&scene, &name).await {
+async fn download(scene: Scene, actor: Actor, name: String, view: bool) -> Left {
+    let (image, content) = match newest(&scene, &actor, &name).await {
         Ok(found) => found,
         Err(refusal) => {
             log_fault(&refusal);
@@ -215,9 +226,13 @@ fn part_len(sent: u64, size: u64) -> usize {
     usize::try_from(size.saturating_sub(sent)).unwrap_or(usize::MAX).min(DATA_MESSAGE_BYTES)
 }
 
-async fn newest(scene: &Scene, name: &str) -> Result<(ImageRecord, Content), Refusal> {
+async fn newest(
+    scene: &Scene,
+    actor: &Actor,
+    name: &str,
+) -> Result<(ImageRecord, Content), Refusal> {
     let image = scene.context.repository.newest_named(name).await?;
-    scene.context.repository.content(&scene.actor, &Target::id(image.id)).await
+    scene.context.repository.content(actor, &Target::id(image.id)).await
 }
 
 fn broken(scene: &Scene, reason: &str) -> Left {

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use imgrepo_proto::session::v1::{BadCommand, Command, Reply};
-use imgrepo_proto::{ErrorCode, PersonName, Refusal, Seq};
+use imgrepo_proto::{ErrorCode, Refusal, Seq};
 
 use super::Context;
 use super::entrance::Gone;
@@ -43,7 +43,6 @@ struct Scene {
     context: Arc<Context>,
     outbox: Outbox,
     origin: Origin,
-    actor: Actor,
 }
 
 /// An upload that was told READY.
@@ -78,6 +77,9 @@ type Act = Pin<Box<dyn Future<Output = Left> + Send>>;
 
 struct Session {
     scene: Scene,
+    /// None until the first command. Most programs begin with AUTH: who only looks in leaves no
+    /// `anon` behind.
+    actor: Option<Actor>,
     keeper: Keeper,
     act: Option<Act>,
     waiting: VecDeque<Result<Command, BadCommand>>,
@@ -109,14 +111,9 @@ pub(super) async fn run(
     // It is somebody's from here on: there is nobody that it would have to prove to be.
     newcomer.settle();
     let people = context.repository.people_changed();
-    let actor = match context.guest(&PersonName::anon(), origin).await {
-        Ok(actor) => actor,
-        Err(refusal) => {
-            return turn_away(outbox, inbox, texts::refused("anon", &refusal), 1011).await;
-        }
-    };
     let session = Session {
-        scene: Scene { context, outbox, origin, actor },
+        scene: Scene { context, outbox, origin },
+        actor: None,
         keeper,
         act: None,
         waiting: VecDeque::new(),
@@ -243,8 +240,10 @@ impl Session {
         // Before what waits: commands that never end would keep it out.
         if self.people.has_changed().unwrap_or(false) {
             self.people.mark_unchanged();
-            self.act = Some(Box::pin(command::refresh(self.scene.clone())));
-            return;
+            if let Some(actor) = self.actor.clone() {
+                self.act = Some(Box::pin(command::refresh(self.scene.clone(), actor)));
+                return;
+            }
         }
         if let Some((expected, content)) = self.arrived.take() {
             self.act = Some(Box::pin(command::store(*expected, content)));
@@ -261,7 +260,14 @@ impl Session {
                 self.say(Reply::Bye(texts::GOODBYE.to_owned()));
                 return self.close(1000, "goodbye");
             }
-            Some(Ok(command)) => Some(Box::pin(command::carry_out(scene, command))),
+            Some(Ok(Command::Auth(user))) => Some(Box::pin(command::auth(scene, user))),
+            Some(Ok(command)) => match self.actor.clone() {
+                Some(actor) => Some(Box::pin(command::carry_out(scene, actor, command))),
+                None => {
+                    self.waiting.push_front(Ok(command));
+                    Some(Box::pin(command::be_anon(scene)))
+                }
+            },
             Some(Err(bad)) => {
                 let reply = Reply::Error(texts::bad_command(&bad));
                 Some(Box::pin(command::say_in_order(scene, reply)))
@@ -277,7 +283,7 @@ impl Session {
     fn take_up(&mut self, left: Left) {
         match left {
             Left::Nothing => {}
-            Left::Person(actor) => self.scene.actor = actor,
+            Left::Person(actor) => self.actor = Some(actor),
             Left::Expects(expected) => {
                 // First the gate, then the word: the content may come at once.
                 self.keeper.allow(expected.size);
