@@ -20,7 +20,7 @@ use super::attempt::{Failed, Reached, reach};
 use super::feed::Whose;
 use super::greet::lost;
 use super::machine::{Action, Input, Machine};
-use super::peer::{Dialog, v1::V1, v2::V2};
+use super::peer::{Dialog, Heard, v1::V1, v2::V2};
 use super::seen::Seen;
 use super::up::Up;
 use super::wake::Sleeps;
@@ -143,7 +143,7 @@ impl Keeper {
                     let end = tokio::select! {
                         // What the inbox has not given stays there for the goodbye.
                         _ = wished.changed() => None,
-                        end = self.serve(address, &mut served) => Some(end),
+                        end = self.serve(number, address, &mut served) => Some(end),
                     };
                     let Some(end) = end else {
                         served.goodbye(&self.session).await;
@@ -216,7 +216,7 @@ impl Keeper {
     }
 
     /// Takes what the server says until the link ends.
-    async fn serve(&mut self, address: &Address, up: &mut Up) -> End {
+    async fn serve(&mut self, number: u64, address: &Address, up: &mut Up) -> End {
         let session = self.session.clone();
         // What the greeting told is written down at once; then only what is new.
         let mut save_at = Some(Instant::now());
@@ -227,7 +227,9 @@ impl Keeper {
                 message = up.inbox.next() => match message {
                     Ok(Incoming::Text(text)) => {
                         let before = session.feed().received();
-                        up.dialog.text(&text, &session).await;
+                        if up.dialog.text(&text, &session).await == Heard::Actor {
+                            self.publish_actor(number, &up.dialog);
+                        }
                         let received = session.feed().received();
                         if received != before {
                             session.0.status.send_modify(|status| status.seq = Some(received));
@@ -313,6 +315,20 @@ impl Keeper {
         });
         self.session.0.connection.send_replace(connection);
     }
+
+    /// Tells that we are something else at the server. Whoever waits for another server hears of it:
+    /// this one may take now what it refused.
+    fn publish_actor(&self, number: u64, dialog: &Dialog) {
+        let wish = self.session.wish();
+        if wish.0 != number {
+            return;
+        }
+        let Dialog::V2(v2) = dialog else { return };
+        let role = v2.actor().role;
+        tracing::info!("the role here is {} now", imgrepo_proto::name::shown(&role));
+        self.session.0.status.send_modify(|status| status.role = Some(role));
+        self.session.0.connection.send_replace(Connection::Up(dialog.clone()));
+    }
 }
 
 /// What is known of the server, while it is there.
@@ -324,7 +340,7 @@ fn describe(status: &mut SessionStatus, dialog: Option<&Dialog>) {
         Some(Dialog::V2(v2)) => {
             status.dialect = Some(Dialect::V2.word().to_owned());
             status.server = Some(v2.greeting.server.clone());
-            status.role = Some(v2.greeting.role.clone());
+            status.role = Some(v2.actor().role);
             if status.repository.as_ref() != Some(&v2.greeting.repository) {
                 status.repository = Some(v2.greeting.repository.clone());
                 status.seq = None;

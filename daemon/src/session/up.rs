@@ -4,7 +4,7 @@ use imgrepo_proto::control::reply::Transport;
 
 use crate::link::{End, EndKind, Inbox, Incoming, Outbox};
 
-use super::peer::Dialog;
+use super::peer::{Dialog, Heard};
 use super::{GOODBYE, Session};
 
 /// The close code of RFC 6455 for an end in order.
@@ -36,7 +36,7 @@ impl Up {
                 match self.inbox.next().await {
                     Ok(Incoming::Text(text)) => {
                         // The server closes after its BYE; where it does not, we do.
-                        if self.dialog.text(&text, session).await {
+                        if self.dialog.text(&text, session).await == Heard::Bye {
                             self.outbox.close(NORMAL, "");
                         }
                     }
@@ -55,11 +55,14 @@ impl Up {
 }
 
 impl Dialog {
-    /// True when it was the BYE.
-    pub(super) async fn text(&self, text: &str, session: &Session) -> bool {
+    /// A text message of the server.
+    pub(super) async fn text(&self, text: &str, session: &Session) -> Heard {
         match self {
             Dialog::V2(v2) => v2.text(text, session.feed()),
-            Dialog::V1(v1) => v1.text(text, session.feed()).await,
+            Dialog::V1(v1) => match v1.text(text, session.feed()).await {
+                true => Heard::Bye,
+                false => Heard::Other,
+            },
         }
     }
 

@@ -156,7 +156,8 @@ impl State {
         .await
     }
 
-    /// Has what another server than this (name and version) refused tried again. How many there were.
+    /// Has what another server than this (name and version) refused tried again; where this one takes
+    /// uploads of this person now, also what was denied to them. How many there were.
     ///
     /// # Errors
     /// As [`State::join`].
@@ -164,11 +165,13 @@ impl State {
         &self,
         membership: MembershipId,
         server: String,
+        may_upload: bool,
     ) -> Result<u64, Refusal> {
         self.keep(move |db| {
             let sql = "UPDATE upload SET state = 'queued', ended_at = NULL, refused_by = NULL, faults = 0 \
-                 WHERE membership = ? AND state IN ('refused', 'ignored') AND refused_by <> ?";
-            Ok(db.prepare_cached(sql)?.execute((membership.0, server))? as u64)
+                 WHERE membership = ? AND state IN ('refused', 'ignored') AND (refused_by <> ? \
+                 OR (? AND state = 'refused' AND error ->> 'code' = 'denied'))";
+            Ok(db.prepare_cached(sql)?.execute((membership.0, server, may_upload))? as u64)
         })
         .await
     }

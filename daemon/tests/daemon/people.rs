@@ -1,5 +1,7 @@
 //! Two daemons, one of them the server: somebody is invited, joins, and is let in no more.
 
+use std::time::Duration;
+
 use imgrepo_proto::control::people::{PeopleOutcome, PeopleRequest};
 use imgrepo_proto::control::queue::{QueueRequest, Which};
 use imgrepo_proto::control::reply::{Left, SessionState, Status, Transport};
@@ -11,6 +13,9 @@ use imgrepo_proto::session::people::{AccountRole, DeviceId};
 use imgrepo_proto::{ErrorCode, Refusal, Secret};
 
 use crate::{Home, png, upload};
+
+/// How long a test waits for what must come. Only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Home {
     async fn people(&self, request: PeopleRequest) -> Result<PeopleOutcome, Refusal> {
@@ -34,6 +39,24 @@ impl Home {
             Outcome::Status(status) => Ok(*status),
             other => panic!("{other:?}"),
         }
+    }
+
+    async fn set_role(&self, person: &str, role: AccountRole) {
+        let role = SetRole { person: person.to_owned(), role };
+        self.people(PeopleRequest::Role(role)).await.unwrap();
+    }
+
+    /// The status, once it is so.
+    async fn until(&self, is_so: impl Fn(&Status) -> bool) -> Status {
+        let asked = async {
+            loop {
+                let status = self.status(Request::Status).await;
+                if is_so(&status) {
+                    return status;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap()
     }
 
     async fn devices(&self, person: Option<&str>) -> Vec<DeviceId> {
@@ -90,8 +113,7 @@ async fn who_is_invited_is_let_in_until_the_device_is_revoked() {
     assert_eq!(second.names().await, ["a.png"]);
 
     // Another role counts at once, in the session that is there.
-    let role = SetRole { person: "bia".to_owned(), role: AccountRole::Viewer };
-    server.people(PeopleRequest::Role(role)).await.unwrap();
+    server.set_role("bia", AccountRole::Viewer).await;
     let other = bia.file("b.png", &png(2, 100));
     let refused = bia.call(upload("b.png", &other)).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::Denied);
@@ -157,7 +179,35 @@ async fn who_leaves_for_good_is_known_neither_here_nor_there() {
     assert_eq!(bia.status(Request::Status).await.session.url, None);
     // And may come again, as somebody new.
     assert_eq!(bia.join(&link, Some("eva")).await.unwrap().session.user, "eva");
+    for home in [&mut bia, &mut server] {
+        home.stop().await;
+    }
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_viewer_dropped_arrives_once_they_are_a_member() {
+    let (mut server, mut bia) = (Home::server().await, Home::start(&[]).await);
+    let invite = Invite { role: Some(AccountRole::Viewer), ..Invite::default() };
+    let session = bia.join(&server.invite(invite).await, Some("bia")).await.unwrap().session;
+    assert_eq!(session.role.as_deref(), Some("viewer"));
+    let path = bia.directory.path().join("pictures");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("a.png"), png(1, 100)).unwrap();
+    let add = WatchRequest::Add { path, after: After::Keep };
+    bia.call(Request::Watch(add)).await.unwrap();
+    bia.until(|status| status.queue.counts.refused == 1).await;
+    assert!(server.names().await.is_empty());
+
+    server.set_role("bia", AccountRole::Member).await;
+    let told = bia.until(|status| status.session.role.as_deref() == Some("member")).await;
+    assert_eq!(told.session.since, session.since, "the session is the same");
+    let done = bia.until(|status| status.queue.counts.stored == 1).await.queue;
+    assert_eq!(done.counts.faults(), 0);
+    assert_eq!(server.names().await, ["a.png"]);
+
+    // And back.
+    server.set_role("bia", AccountRole::Viewer).await;
+    bia.until(|status| status.session.role.as_deref() == Some("viewer")).await;
     for home in [&mut bia, &mut server] {
         home.stop().await;
     }

@@ -106,7 +106,7 @@ impl V2 {
             while let Some(Ok(message)) = stream.next().await {
                 let (id, what, last) = match message {
                     Message::Text(text) => match ServerMessage::decode(&text).expect("a message") {
-                        ServerMessage::Event(_) => continue,
+                        ServerMessage::Event(_) | ServerMessage::Actor(_) => continue,
                         reply => {
                             let (id, last) = address(&reply);
                             (id, Heard::Reply(reply), last)
@@ -288,7 +288,7 @@ fn address(reply: &ServerMessage) -> (Option<u32>, bool) {
         ServerMessage::Ready { id, .. }
         | ServerMessage::Ack { id, .. }
         | ServerMessage::SizeInfo { id, .. } => (Some(*id), false),
-        ServerMessage::Event(_) => (None, false),
+        ServerMessage::Event(_) | ServerMessage::Actor(_) => (None, false),
     }
 }
 

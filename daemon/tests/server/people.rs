@@ -159,12 +159,17 @@ async fn another_role_holds_from_the_next_word_on() {
     ana.status(id, &["READY"]).await;
     owner.ok("ROLE", json!({"person": "ana", "role": "viewer"})).await;
     assert_eq!(code(&ana.reply(id).await), "denied", "what is under way, too");
+    let is_told = |seen: &Seen| matches!(seen, Seen::Text(text) if text["event"] == "ACTOR");
+    let viewer = json!({"event": "ACTOR", "role": "viewer", "can": ["list", "download"]});
+    assert_eq!(ana.find(is_told).await, Seen::Text(viewer));
     let id = ana.announce("a.png", &content).await;
     assert_eq!(code(&ana.reply(id).await), "denied");
     ana.ok("LIST", json!({})).await;
     owner.ok("ROLE", json!({"person": "ana", "role": "admin"})).await;
-    // It is told to every session in its own time.
-    while ana.refused_or_ok("PEOPLE", json!({})).await == "denied" {}
+    // It is told to every session in its own time, and holds from there on.
+    let Seen::Text(told) = ana.find(is_told).await else { unreachable!() };
+    assert_eq!(told["role"], "admin");
+    ana.ok("PEOPLE", json!({})).await;
     assert_eq!(ana.upload("a.png", &content).await["status"], "SUCCESS");
 }
 

@@ -107,10 +107,25 @@ async fn what_a_server_refused_is_tried_again_by_another() {
     kept.end(ids[0], End::Refused(why.clone(), "s 1".to_owned())).await;
     kept.end(ids[1], End::Ignored(why.clone(), Some("s 1".to_owned()))).await;
     kept.end(ids[2], End::Ignored(why, None)).await;
-    let again = |server: &str| kept.state.retry_refused(kept.mine, server.to_owned());
+    let again = |server: &str| kept.state.retry_refused(kept.mine, server.to_owned(), true);
     assert_eq!(again("s 1").await, Ok(0));
     assert_eq!(again("s 2").await, Ok(2));
     assert_eq!(states(&kept.all().await), [Queued, Queued, Ignored]);
+}
+
+#[tokio::test]
+async fn what_was_denied_is_tried_again_by_who_may() {
+    let kept = Kept::new().await;
+    for name in ["a", "b"] {
+        kept.enqueue(name, 10).await;
+    }
+    let ids = kept.take(Lane::Small, 9, at(1)).await;
+    kept.end(ids[0], End::Refused(refusal(ErrorCode::Denied), "s 1".to_owned())).await;
+    kept.end(ids[1], End::Refused(refusal(ErrorCode::TooLarge), "s 1".to_owned())).await;
+    let again = |may| kept.state.retry_refused(kept.mine, "s 1".to_owned(), may);
+    assert_eq!(again(false).await, Ok(0));
+    assert_eq!(again(true).await, Ok(1));
+    assert_eq!(states(&kept.all().await), [Queued, Refused]);
 }
 
 #[tokio::test]

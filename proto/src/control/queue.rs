@@ -75,7 +75,8 @@ pub enum UploadState {
     Duplicate,
     /// Of a watched folder, and not to be uploaded: not an image, or deleted in the repository.
     Ignored,
-    /// The server refused it; it is tried again when the server's version changes.
+    /// The server refused it; it is tried again when the server's version changes, and what was
+    /// denied when the person's role allows it.
     Refused,
     /// It cannot be read, or went away.
     Failed,

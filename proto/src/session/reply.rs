@@ -61,6 +61,21 @@ pub enum ServerMessage {
     },
     /// Something happened in the repository.
     Event(Box<Event>),
+    /// This person is something else here from now on. An event to look at, but the session's alone:
+    /// it has no place in the history.
+    Actor(Actor),
+}
+
+/// The word of [`ServerMessage::Actor`] on the wire.
+const ACTOR: &str = "ACTOR";
+
+/// What a person is here, in AUTH's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// As in [`AuthReply`].
+    pub role: String,
+    /// As in [`AuthReply`].
+    pub can: Vec<String>,
 }
 
 /// What a download's data messages will carry.
@@ -85,9 +100,9 @@ pub struct AuthReply {
     pub repository: RepositoryId,
     /// What the server takes.
     pub limits: SessionLimits,
-    /// What this person is here: `owner` or `guest`.
+    /// What this person is here: `owner`, `admin`, `member`, `viewer` or `guest`.
     pub role: String,
-    /// What this person may do: `list`, `download`, `upload`, `change_own`, `change_all`.
+    /// What this person may do: `list`, `download`, `upload`, `change_own`, `change_all`, `people`.
     pub can: Vec<String>,
     /// The newest event.
     pub seq: Seq,
@@ -185,6 +200,13 @@ struct Outgoing<'a, T: Serialize> {
 }
 
 #[derive(Serialize)]
+struct ActorOut<'a> {
+    event: &'a str,
+    #[serde(flatten)]
+    actor: &'a Actor,
+}
+
+#[derive(Serialize)]
 struct Offset {
     offset: u64,
 }
@@ -233,6 +255,7 @@ impl ServerMessage {
             }
             ServerMessage::Bye { id, message } => outgoing(Some(*id), "BYE", Message { message }),
             ServerMessage::Event(event) => to_json(event),
+            ServerMessage::Actor(actor) => to_json(&ActorOut { event: ACTOR, actor }),
         }
     }
 
@@ -245,12 +268,12 @@ impl ServerMessage {
         let missing = |member: &str| BadReply(format!("it has no `{member}`"));
         let envelope: Envelope = serde_json::from_str(text).map_err(bad)?;
         let Some(status) = envelope.status.as_deref() else {
-            if envelope.event.is_none() {
-                return Err(BadReply("it has neither `status` nor `event`".to_owned()));
-            }
-            return serde_json::from_str(text)
-                .map(|event| ServerMessage::Event(Box::new(event)))
-                .map_err(bad);
+            let event = match envelope.event.as_deref() {
+                None => return Err(BadReply("it has neither `status` nor `event`".to_owned())),
+                Some(ACTOR) => serde_json::from_str(text).map(ServerMessage::Actor),
+                Some(_) => serde_json::from_str(text).map(|it| ServerMessage::Event(Box::new(it))),
+            };
+            return event.map_err(bad);
         };
         if status == "ERROR" {
             let bounded = |words: String| cut(&words).unwrap_or(words);

@@ -1,10 +1,10 @@
 //! AUTH and JOIN: who is there, what the server takes, and from where on events are sent; and what
 //! becomes of a session whose person or device is let in no more, or as something else.
 
-use imgrepo_proto::session::RequestId;
 use imgrepo_proto::session::command::Auth;
 use imgrepo_proto::session::people::{DeviceKind, Join};
-use imgrepo_proto::session::reply::{AuthReply, encode_success};
+use imgrepo_proto::session::reply::{self, AuthReply, encode_success};
+use imgrepo_proto::session::{RequestId, ServerMessage};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 
 use super::{Session, events};
@@ -132,6 +132,7 @@ impl Session {
         if self.origin == Origin::Local {
             return;
         }
+        let before = actor.role;
         let actor = match self.common.context.refresh(actor).await {
             Ok(actor) => actor,
             Err(Gone { code, reason }) => {
@@ -139,6 +140,11 @@ impl Session {
                 return self.close(code, reason);
             }
         };
+        if actor.role != before {
+            let (role, can) = (actor.role.word().to_owned(), actor.role.can());
+            let told = ServerMessage::Actor(reply::Actor { role, can });
+            self.common.outbox.push(told.encode());
+        }
         if let Err(refusal) = authorize(&actor, Action::Upload, Object::Any) {
             for id in self.common.requests.incoming() {
                 self.refuse(id, refusal.clone());

@@ -38,6 +38,17 @@ pub(crate) enum CallError {
     Refused(Refusal),
 }
 
+/// What a text message of the server meant for the session itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It is about to end.
+    Bye,
+    /// We are something else at the server.
+    Actor,
+    /// Nothing: it was a reply, or an event.
+    Other,
+}
+
 /// A session that is up, in its dialect.
 #[derive(Debug, Clone)]
 pub(crate) enum Dialog {
@@ -101,6 +112,14 @@ impl Peer {
         match &self.dialog {
             Dialog::V2(v2) => format!("{} {}", v2.greeting.server.name, v2.greeting.server.version),
             Dialog::V1(_) => "v1".to_owned(),
+        }
+    }
+
+    /// Whether we may upload there, by the server's last word.
+    pub(crate) fn may_upload(&self) -> bool {
+        match &self.dialog {
+            Dialog::V2(v2) => v2.actor().can.iter().any(|word| word == "upload"),
+            Dialog::V1(_) => true,
         }
     }
 

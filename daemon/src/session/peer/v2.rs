@@ -10,7 +10,7 @@ use bytes::Bytes;
 use imgrepo_proto::limits::SessionLimits;
 use imgrepo_proto::session::command::{Cancel, Command, Request, RequestId};
 use imgrepo_proto::session::data::DataHeader;
-use imgrepo_proto::session::reply::{AuthReply, ServerMessage};
+use imgrepo_proto::session::reply::{Actor, AuthReply, ServerMessage};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,8 +20,8 @@ use crate::link::window::SharedWindow;
 use crate::session::feed::Feed;
 use crate::session::greet::AUTH_ID;
 
-use super::CallError;
 use super::slot::{Ended, Said, Slot};
+use super::{CallError, Heard};
 
 /// The longest request. All that may be under way at once (64) stay within the link's room for
 /// text; nothing but an absurd filter comes near.
@@ -31,7 +31,10 @@ const MAX_REQUEST_BYTES: usize = 12 * 1024;
 #[derive(Debug)]
 pub(crate) struct V2 {
     pub(super) outbox: Outbox,
+    /// What it is as long as the session is; `role` and `can` are those of then.
     pub(crate) greeting: AuthReply,
+    /// What we are here by the server's last word.
+    actor: Mutex<Actor>,
     /// At which address, and as whom.
     pub(super) address: String,
     pub(super) user: PersonName,
@@ -66,7 +69,14 @@ impl V2 {
         let requests = Arc::new(Semaphore::new(greeting.limits.max_requests as usize));
         let window = SharedWindow::new(greeting.limits.session_window);
         let table = Table { next: AUTH_ID + 1, calls: HashMap::new(), over: false };
-        V2 { outbox, greeting, address, user, requests, window, table: Mutex::new(table) }
+        let actor = Actor { role: greeting.role.clone(), can: greeting.can.clone() };
+        let (actor, table) = (Mutex::new(actor), Mutex::new(table));
+        V2 { outbox, greeting, actor, address, user, requests, window, table }
+    }
+
+    /// What we are here.
+    pub(crate) fn actor(&self) -> Actor {
+        self.actor.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn limits(&self) -> &SessionLimits {
@@ -143,13 +153,13 @@ impl V2 {
         let _ = self.ask(Command::Disconnect, None);
     }
 
-    /// A text message of the server. True when it was the BYE.
-    pub(crate) fn text(&self, text: &str, feed: &Feed) -> bool {
+    /// A text message of the server.
+    pub(crate) fn text(&self, text: &str, feed: &Feed) -> Heard {
         let message = match ServerMessage::decode(text) {
             Ok(message) => message,
             Err(error) => {
                 tracing::warn!(%error, "ignored a message of the server");
-                return false;
+                return Heard::Other;
             }
         };
         match message {
@@ -168,10 +178,14 @@ impl V2 {
             }
             ServerMessage::Ack { id, offset } => self.tell(id, |slot| slot.acked(offset)),
             ServerMessage::SizeInfo { id, info } => self.tell(id, |slot| slot.size(info)),
-            ServerMessage::Bye { .. } => return true,
+            ServerMessage::Bye { .. } => return Heard::Bye,
             ServerMessage::Event(event) => feed.push(*event, text.len()),
+            ServerMessage::Actor(actor) => {
+                *self.actor.lock().unwrap_or_else(PoisonError::into_inner) = actor;
+                return Heard::Actor;
+            }
         }
-        false
+        Heard::Other
     }
 
     /// A data message of the server.

@@ -33,6 +33,8 @@ pub(super) struct Runner {
     running: HashMap<Id, Running>,
     schedule: Schedule,
     current: Option<Current>,
+    /// How often there was another server, or this one may have taken something else.
+    met: u64,
     /// Whether more may be waiting in a lane: small, large.
     waiting: [bool; 2],
     /// When to look again though nothing happens.
@@ -43,6 +45,8 @@ struct Running {
     id: UploadId,
     lane: Lane,
     given_up: CancellationToken,
+    /// [`Runner::met`] when it began.
+    met: u64,
 }
 
 /// The server to send to, and whose queue goes there.
@@ -60,6 +64,7 @@ impl Runner {
             running: HashMap::new(),
             schedule: Schedule::new(1),
             current: None,
+            met: 0,
             waiting: [true; 2],
             look_at: None,
         }
@@ -133,17 +138,26 @@ impl Runner {
             is_new
         });
         if let Some((peer, membership)) = peer.zip(membership) {
-            match self.shared.state.retry_refused(membership, peer.server()).await {
-                Ok(0) => {}
-                Ok(again) => {
-                    tracing::info!("{again} uploads that another server refused are tried again");
-                }
-                Err(refusal) => tracing::debug!("{refusal}; what was refused stays so"),
-            }
             self.schedule.serve(peer.limits().max_requests);
             self.current = Some(Current { peer, membership });
+            self.met += 1;
+            self.retry_refused().await;
         }
         true
+    }
+
+    /// Has tried again what this server did not refuse, or would not refuse now.
+    async fn retry_refused(&mut self) {
+        let Some(Current { peer, membership }) = &self.current else { return };
+        let (server, may_upload) = (peer.server(), peer.may_upload());
+        match self.shared.state.retry_refused(*membership, server, may_upload).await {
+            Ok(0) => {}
+            Ok(again) => {
+                tracing::info!("{again} refused uploads are tried again: another server or role");
+                self.waiting = [true; 2];
+            }
+            Err(refusal) => tracing::debug!("{refusal}; what was refused stays so"),
+        }
     }
 
     /// Begins what may be begun.
@@ -196,20 +210,24 @@ impl Runner {
         self.schedule.began(lane);
         // Joined by `run`, at the latest at its end.
         let task = self.attempts.spawn(attempt.run()).id();
-        self.running.insert(task, Running { id, lane, given_up });
+        self.running.insert(task, Running { id, lane, given_up, met: self.met });
     }
 
     async fn finished(&mut self, done: Result<(Id, Done), JoinError>) {
         let now = Instant::now();
         match done {
             Ok((task, done)) => {
-                self.running.remove(&task);
+                let running = self.running.remove(&task);
                 self.schedule.ended(done.lane, done.strained, now, random());
                 if done.again {
                     self.waiting = [true; 2];
                 }
                 if let Some(retry_at) = done.retry_at {
                     self.look_again_at(retry_at, Timestamp::now());
+                }
+                // What it was refused may have been written down after that was looked for.
+                if running.is_some_and(|running| running.met != self.met) {
+                    self.retry_refused().await;
                 }
             }
             Err(error) => {
