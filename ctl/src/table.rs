@@ -4,31 +4,13 @@
 use std::path::Path;
 
 use imgrepo_proto::name::shown;
+pub(crate) use imgrepo_proto::size;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr as _;
 
 /// What stands where nothing is known.
 pub(crate) const UNKNOWN: &str = "-";
-
-/// Bytes as people say them: `640 B`, `1.2 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = UNITS[0];
-    for next in &UNITS[1..] {
-        // What would be rounded to 1024 is 1 of the next unit.
-        if value < 1023.95 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    format!("{value:.1} {unit}")
-}
 
 /// A size that may not be known.
 pub(crate) fn known_size(bytes: Option<u64>) -> String {
@@ -106,16 +88,6 @@ pub(crate) fn columns(aligns: &[Align], rows: &[Vec<String>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_rounded_to_the_unit_that_fits() {
-        let cases = [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB")];
-        for (bytes, said) in cases {
-            assert_eq!(size(bytes), said);
-        }
-        assert_eq!(size(1024 * 1024 - 1), "1.0 MiB");
-        assert_eq!(size(u64::MAX), "16384.0 PiB");
-    }
 
     #[test]
     fn columns_go_by_the_width_that_a_terminal_gives() {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use imgrepo_proto::control::queue::{Counts, QueuedUpload, UploadId, UploadState};
+use imgrepo_proto::control::queue::{Counts, QueueStatus, QueuedUpload, UploadId, UploadState};
 use imgrepo_proto::name::shown;
 use imgrepo_proto::{BlobHash, ImageId};
 use jiff::Timestamp;
@@ -57,6 +57,23 @@ impl<'a> From<&'a QueuedUpload> for Document<'a> {
             error: upload.error.as_ref().map(Problem::from),
             moved_to: upload.moved_to.as_deref().map(table::lossy),
         }
+    }
+}
+
+/// The queue in a document.
+#[derive(Serialize)]
+pub(crate) struct QueueDocument {
+    #[serde(flatten)]
+    status: QueueStatus,
+    /// As in the status, in the form of all documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits: Option<Problem>,
+}
+
+impl From<&QueueStatus> for QueueDocument {
+    fn from(status: &QueueStatus) -> Self {
+        let waits = status.waits.as_ref().map(Problem::from);
+        QueueDocument { status: QueueStatus { waits: None, ..status.clone() }, waits }
     }
 }
 

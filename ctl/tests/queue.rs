@@ -203,6 +203,7 @@ fn waiting() {
                 bytes_left: queued * 1_234_567,
                 paused,
                 elsewhere: 0,
+                waits: None,
             };
             let (failed, paused) = match round.fetch_add(1, Ordering::Relaxed) / 2 {
                 0 => (0, false),
@@ -268,7 +269,8 @@ fn torn(request: &Request) -> Vec<Say> {
     match request {
         Request::Wait => {
             let counts = Counts { settling: 1, ..Counts::default() };
-            let queue = QueueStatus { counts, bytes_left: 9, paused: false, elsewhere: 0 };
+            let queue =
+                QueueStatus { counts, bytes_left: 9, paused: false, elsewhere: 0, waits: None };
             vec![Say::Item(Reply::Queue(Box::new(queue))), Say::Hang]
         }
         Request::Queue(QueueRequest::Ls { .. }) => {

@@ -164,7 +164,13 @@ fn busy() -> Status {
     };
     Status {
         daemon: DaemonStatus { autostart: Some("systemd".into()), ..status.daemon },
-        queue: QueueStatus { counts, bytes_left: 3_000_000, paused: true, elsewhere: 1 },
+        queue: QueueStatus {
+            counts,
+            bytes_left: 3_000_000,
+            paused: true,
+            elsewhere: 1,
+            waits: None,
+        },
         folders: vec![
             FolderStatus {
                 counts: Counts { ignored: 4, ..counts },
@@ -190,6 +196,23 @@ fn busy() -> Status {
 fn the_status_of_what_goes_on_by_itself() {
     let stub = Stub::new(|_, _| done(Outcome::Status(Box::new(busy()))));
     insta::assert_snapshot!(transcripts(&stub, &[&["status"], &["status", "--json"]]));
+}
+
+#[test]
+fn what_waits_says_why() {
+    let why = "cannot store `a.jpg`: `ana` has 1.0 GiB of images here, this one has 2.0 MiB, the limit is 1.0 GiB";
+    let why = Refusal::new(ErrorCode::StorageFull, why).hint("make room: imgctl rm IMAGE...");
+    for (waiting, begins) in [(1, "waits: "), (3, "3 wait, the first: ")] {
+        let counts = Counts { waiting, ..Counts::default() };
+        let queue = QueueStatus { counts, waits: Some(why.clone()), ..QueueStatus::default() };
+        let told = Status { queue, ..status(SessionState::Connected) };
+        let stub = Stub::new(move |_, _| done(Outcome::Status(Box::new(told.clone()))));
+        let said = stub.transcript(&["status"]);
+        let lines = format!("          {begins}{}\n          hint: make room", why.message);
+        assert!(said.contains(&lines), "{said}");
+        let document = stub.transcript(&["status", "--json"]);
+        assert!(document.contains(r#""waits":{"code":"storage_full","message":"cannot store"#));
+    }
 }
 
 #[test]

@@ -14,9 +14,11 @@ pub mod limits;
 pub mod name;
 pub mod secret;
 pub mod session;
+mod size;
 
 pub use error::{ErrorCode, Refusal};
 pub use image::{BlobHash, ImageId, ImageRecord, RepositoryId, Seq};
 pub use image_ref::ImageRef;
 pub use name::{ImageName, NameError, PersonName};
 pub use secret::Secret;
+pub use size::size;

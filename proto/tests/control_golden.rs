@@ -244,7 +244,7 @@ fn replies() {
     add("uploads", done(Outcome::Uploads { uploads, next: Some(UploadId(7)) }));
     add("changed", done(Outcome::Changed(3)));
     let counts = Counts { queued: 2, ..Counts::default() };
-    let queue = QueueStatus { counts, bytes_left: 9, paused: true, elsewhere: 1 };
+    let queue = QueueStatus { counts, bytes_left: 9, paused: true, elsewhere: 1, waits: None };
     add("queue item", Reply::Queue(Box::new(queue.clone())));
     add("queue", done(Outcome::Queue(queue)));
     let folder = FolderStatus {

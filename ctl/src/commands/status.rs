@@ -4,7 +4,7 @@ mod follow;
 mod lines;
 
 use imgrepo_proto::ErrorCode;
-use imgrepo_proto::control::queue::{QueueStatus, Rates, TransferStatus};
+use imgrepo_proto::control::queue::{Rates, TransferStatus};
 use imgrepo_proto::control::reply::{
     DaemonStatus, ServerStatus, SessionState, SessionStatus, Status, Transport,
 };
@@ -18,7 +18,7 @@ use crate::cli;
 use crate::context::{Context, program, unexpected};
 use crate::failure::Failure;
 use crate::output::Problem;
-use crate::{folders, table};
+use crate::{folders, table, uploads};
 
 /// `{"v":1,"imgctl":...,"daemon":...,"session":...,"server":...,"queue":...}` and so on.
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct Document<'a> {
     session: Session<'a>,
     server: &'a Option<ServerStatus>,
     /// Null where the state cannot be read; `unread` says why.
-    queue: Option<&'a QueueStatus>,
+    queue: Option<uploads::QueueDocument>,
     folders: Vec<folders::Document<'a>>,
     transfers: &'a [TransferStatus],
     rates: Rates,
@@ -107,7 +107,7 @@ fn document(status: &Status) -> Document<'_> {
             notice: &session.notice,
         },
         server: &status.server,
-        queue: status.unread.is_none().then_some(&status.queue),
+        queue: status.unread.is_none().then(|| (&status.queue).into()),
         folders: status.folders.iter().map(folders::Document::from).collect(),
         transfers: &status.transfers,
         rates: status.rates,

@@ -56,7 +56,7 @@ enum Turn {
 /// `{"v":1,"queue":{...},"uploads":[...],"notes":[...]}`.
 #[derive(Serialize)]
 struct Document<'a> {
-    queue: &'a QueueStatus,
+    queue: uploads::QueueDocument,
     uploads: Vec<uploads::Document<'a>>,
     notes: &'a [String],
 }
@@ -88,7 +88,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     }
     if context.out.json() {
         let uploads = faults.iter().map(uploads::Document::from).collect();
-        context.out.document(&Document { queue: &queue, uploads, notes: &notes })?;
+        context.out.document(&Document { queue: (&queue).into(), uploads, notes: &notes })?;
     } else {
         for upload in &faults {
             context.out.line(&uploads::painted(

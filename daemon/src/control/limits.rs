@@ -97,16 +97,9 @@ fn count(count: impl Display) -> String {
     text
 }
 
-/// In the largest unit of which there is one, to a tenth where it is not whole.
+/// Most are whole ones of their unit.
 fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let unit = (1..UNITS.len()).rev().find(|unit| bytes >> (10 * unit) > 0).unwrap_or(0);
-    let whole = 1_u128 << (10 * unit);
-    let tenths = (u128::from(bytes) * 10 + whole / 2) / whole;
-    match tenths % 10 {
-        0 => format!("{} {}", tenths / 10, UNITS[unit]),
-        tenth => format!("{}.{tenth} {}", tenths / 10, UNITS[unit]),
-    }
+    imgrepo_proto::size(bytes).replace(".0 ", " ")
 }
 
 #[cfg(test)]

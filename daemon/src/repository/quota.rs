@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use imgrepo_proto::name::shown;
-use imgrepo_proto::{ErrorCode, Refusal};
+use imgrepo_proto::{ErrorCode, Refusal, size};
 
 use super::announced::Wanted;
 use super::catalog::{Catalog, PersonId};
@@ -142,20 +142,21 @@ pub(crate) fn admit(
         let kept = kept(Some(person))?;
         if kept.saturating_add(own) > most {
             let name = shown(wanted.actor.name.as_str());
-            return Err(full(&format!("`{name}` has"), kept, most));
+            return Err(full(&format!("`{name}` has"), kept, wanted, most));
         }
     }
     if let Some(most) = of_all {
         let kept = kept(None)?;
         if kept.saturating_add(total) > most {
-            return Err(full("the repository has", kept, most));
+            return Err(full("the repository has", kept, wanted, most));
         }
     }
     Ok(Some(share))
 }
 
-fn full(who: &str, kept: u64, most: u64) -> Refusal {
-    let message = format!("{who} {kept} bytes of images here, and the limit is {most}");
+fn full(who: &str, kept: u64, wanted: &Wanted, most: u64) -> Refusal {
+    let (kept, own, most) = (size(kept), size(wanted.size_bytes), size(most));
+    let message = format!("{who} {kept} of images here, this one has {own}, the limit is {most}");
     Refusal::new(ErrorCode::StorageFull, message)
         .hint("make room: imgctl rm IMAGE..., then imgctl trash empty")
 }

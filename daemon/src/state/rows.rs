@@ -114,9 +114,14 @@ pub(super) fn refusal_text(refusal: &Refusal) -> String {
     serde_json::to_string(refusal).unwrap_or_default()
 }
 
+/// What [`refusal_text`] wrote.
+pub(super) fn refusal(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Refusal>> {
+    let Some(text) = row.get::<_, Option<String>>(at)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|error| bad(at, Type::Text, error))
+}
+
 /// An upload's story, by the columns [`QUEUED`].
 pub(super) fn queued_upload(row: &Row<'_>) -> rusqlite::Result<QueuedUpload> {
-    let error: Option<String> = row.get(16)?;
     let seen_at = time(row, 9)?.unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(QueuedUpload {
         id: UploadId(unsigned(row, 0)?),
@@ -135,10 +140,7 @@ pub(super) fn queued_upload(row: &Row<'_>) -> rusqlite::Result<QueuedUpload> {
         ended_at: time(row, 13)?,
         attempts: row.get(14)?,
         retry_at: time(row, 15)?.filter(|at| *at != Timestamp::UNIX_EPOCH),
-        error: error
-            .map(|text| serde_json::from_str(&text))
-            .transpose()
-            .map_err(|error| bad(16, Type::Text, error))?,
+        error: refusal(row, 16)?,
         moved_to: optional_path(row, 17)?,
     })
 }

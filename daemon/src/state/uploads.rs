@@ -5,7 +5,7 @@ use imgrepo_proto::{ErrorCode, Refusal};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::rows::{QUEUED, place, queued_upload, signed, unsigned};
+use super::rows::{QUEUED, place, queued_upload, refusal, signed, unsigned};
 use super::worker::Fault;
 use super::{MembershipId, NewUpload, QueuedContent, Stamp, State};
 
@@ -188,6 +188,28 @@ impl State {
             let mut ask = db.prepare_cached(sql)?;
             let whose = membership.map_or(0, |membership| membership.0);
             Ok(ask.query_row([whose], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))?)
+        })
+        .await
+    }
+
+    /// Why the upload of this membership that is tried again next was not taken. None where none
+    /// waits, or all for the session alone.
+    ///
+    /// # Errors
+    /// As [`State::join`].
+    pub async fn waits(&self, membership: MembershipId) -> Result<Option<Refusal>, Refusal> {
+        self.soon(move |db| {
+            // The first of a stretch of an index for each lane, however many wait.
+            let sql = "SELECT error FROM upload WHERE membership = ? AND large = ? \
+                 AND state = 'waiting' AND retry_at > 0 ORDER BY retry_at LIMIT 1";
+            let mut ask = db.prepare_cached(sql)?;
+            for large in [false, true] {
+                let mut rows = ask.query((membership.0, large))?;
+                if let Some(row) = rows.next()? {
+                    return Ok(refusal(row, 0)?);
+                }
+            }
+            Ok(None)
         })
         .await
     }

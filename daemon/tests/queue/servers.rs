@@ -84,6 +84,8 @@ async fn a_server_without_room_is_asked_again_and_a_cut_costs_no_pause() {
     let waiting = client.until(id, Waiting).await;
     assert_eq!(refusal_of(&waiting).code, ErrorCode::StorageFull);
     assert!(waiting.retry_at.is_some());
+    let status = client.queue.status().await.unwrap();
+    assert!(status.counts.waiting == 0 || status.waits == waiting.error, "{status:?}");
     let request = bounded(conn.request_skipping_content()).await;
     assert_eq!(offer(&request).name, "a");
     drop(conn);

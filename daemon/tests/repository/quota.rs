@@ -25,7 +25,7 @@ async fn a_person_keeps_to_their_quota_and_makes_room_in_the_trash() {
     assert_eq!(refusal.code, ErrorCode::StorageFull);
     assert_eq!(
         refusal.message,
-        "cannot store `b.ppm`: `ana` has 307200 bytes of images here, and the limit is 307200"
+        "cannot store `b.ppm`: `ana` has 300.0 KiB of images here, this one has 24 B, the limit is 300.0 KiB"
     );
     assert!(refusal.hint.unwrap().contains("imgctl trash empty"));
     // What is there already needs no room, and others have their own.

@@ -229,6 +229,10 @@ pub struct QueueStatus {
     pub paused: bool,
     /// Uploads that wait for another repository or another person of this one.
     pub elsewhere: u64,
+    /// Why the one of those that wait which is tried next was not taken; None where none waits, or
+    /// all for the session alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Refusal>,
 }
 
 /// Which way a transfer goes.

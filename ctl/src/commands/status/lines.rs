@@ -170,6 +170,17 @@ fn queue(lines: &mut Lines<'_>, queue: &QueueStatus) {
     if queue.paused {
         lines.say("", "hint: imgctl queue resume");
     }
+    if let Some(why) = &queue.waits {
+        let waits = match queue.counts.waiting {
+            0 | 1 => "waits".to_owned(),
+            count => format!("{count} wait, the first"),
+        };
+        let text = lines.out.styled(Style::Yellow, &format!("{waits}: {}", shown(&why.message)));
+        lines.say("", &text);
+        if let Some(hint) = &why.hint {
+            lines.say("", &format!("hint: {}", shown(hint)));
+        }
+    }
     if queue.counts.faults() > 0 {
         let counts = imgrepo_proto::control::queue::Counts {
             refused: queue.counts.refused,

@@ -347,9 +347,13 @@ impl Queue {
             Some(membership) => self.0.state.counts(None, membership).await?,
             None => Default::default(),
         };
+        let waits = match membership.filter(|_| counts.waiting > 0) {
+            Some(membership) => self.0.state.waits(membership).await?,
+            None => None,
+        };
         let (bytes_left, elsewhere) = self.0.state.left(membership).await?;
         let paused = self.0.told.borrow().paused;
-        Ok(QueueStatus { counts, bytes_left, paused, elsewhere })
+        Ok(QueueStatus { counts, bytes_left, paused, elsewhere, waits })
     }
 
     /// Removes spooled contents that no row needs.
