@@ -1,10 +1,12 @@
 //! `imgctl join [LINK]`: takes up an invitation. The daemon makes the account, keeps the credential
-//! and connects; here the link is read, and what came of it is said. It is never shown.
+//! and connects; here the link is read, and what came of it is said: that one joined also where there
+//! is no session yet. The link is never shown.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use imgrepo_proto::control::Request;
 use imgrepo_proto::control::people::PeopleRequest;
+use imgrepo_proto::control::reply::SessionState;
 use imgrepo_proto::invitation::{Link, MAX_LINK_BYTES};
 use imgrepo_proto::name::shown;
 use imgrepo_proto::{ErrorCode, Refusal, Secret};
@@ -30,17 +32,26 @@ pub(crate) fn run(context: &Context, args: cli::Join) -> Result<(), Failure> {
     };
     let request = PeopleRequest::Join { link, user: args.user, device: args.device };
     let status = status::of(ACT, context.ask(ACT, &Request::People(request))?)?;
-    if let Some(refusal) = status::not_connected(&status.session) {
-        return Err(wrap(refusal));
-    }
+    // One joined, whatever keeps the session from being opened.
+    let not_connected = status::not_connected(&status.session);
     if context.out.json() {
-        return status::show(context, &status, false);
+        status::show(context, &status, false)?;
+        return not_connected.map_or(Ok(()), |why| Err(Failure::Said(why.code.exit_code())));
     }
     let session = &status.session;
     let role = session.role.as_deref().map(|role| format!(" ({})", shown(role)));
     let at = session.url.as_deref().map(|url| format!(" at {}", shown(url)));
     let (role, at) = (role.unwrap_or_default(), at.unwrap_or_default());
     context.out.confirm(&format!("you are {}{role}{at}", shown(&session.user)));
+    if let Some(why) = not_connected {
+        let why = match (&why.hint, session.state) {
+            (None, SessionState::Connecting | SessionState::Waiting) => {
+                why.hint("the daemon goes on trying; see: imgctl status")
+            }
+            _ => why,
+        };
+        return Err(Failure::new("connect", why));
+    }
     if let Some(transport) = session.transport.and_then(status::transport) {
         context.out.confirm(transport);
     }

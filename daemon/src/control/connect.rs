@@ -27,7 +27,13 @@ pub(super) async fn connect(context: &Context, url: &str, user: Option<&str>) ->
         }
     };
     let address = memory.credentials().address(&url, &user);
-    open(context, memory, address, user).await
+    let now = open(context, memory, address, user).await?;
+    let url = now.url.as_deref().unwrap_or_default();
+    match now.state {
+        SessionState::Connected => Ok(Outcome::Status(Box::new(status::status(context).await))),
+        SessionState::Refused => Err(now.error.unwrap_or_else(|| not_connected(url, None))),
+        _ => Err(not_connected(url, now.error)),
+    }
 }
 
 /// The name that somebody wants to bear.
@@ -38,35 +44,39 @@ pub(super) fn person(act: &str, text: &str) -> Result<PersonName, Refusal> {
     })
 }
 
-/// Remembers the server, opens the session to it, and waits for it as long as a person does.
+/// Remembers the server, opens the session to it, and waits for it as long as a person does, or until
+/// the server has said why there can be none. How the session stands then; it goes on trying.
+///
+/// # Errors
+/// The disk's: then there is no session.
 pub(super) async fn open(
     context: &Context,
     memory: &Arc<Memory>,
     address: Address,
     user: PersonName,
-) -> Answer {
-    let url = address.to_string();
-    let next = Remembered { url: Some(url.clone()), user: Some(user.clone()), offline: false };
+) -> Result<SessionStatus, Refusal> {
+    let url = Some(address.to_string());
+    let next = Remembered { url, user: Some(user.clone()), offline: false };
     remember(memory, next).await?;
     context.session.connect(address, user);
     // From here on the status is that of the new session.
     let mut state = context.session.status();
     let settled = tokio::time::timeout(CONNECT_LIMIT, async {
-        let is_settled = |now: &SessionStatus| {
-            matches!(now.state, SessionState::Connected | SessionState::Refused)
-        };
         state.wait_for(is_settled).await.ok().map(|now| now.clone())
     });
     let now = settled.await.ok().flatten();
     let now = now.unwrap_or_else(|| context.session.status().borrow().clone());
-    match now.state {
-        SessionState::Connected => {
-            context.queue.caught_up().await;
-            Ok(Outcome::Status(Box::new(status::status(context).await)))
-        }
-        SessionState::Refused => Err(now.error.unwrap_or_else(|| not_connected(&url, None))),
-        _ => Err(not_connected(&url, now.error)),
+    if now.state == SessionState::Connected {
+        context.queue.caught_up().await;
     }
+    Ok(now)
+}
+
+/// Whether it is known what came of it. A server that has no place for one more session may have one
+/// later; that is worth no wait.
+fn is_settled(now: &SessionStatus) -> bool {
+    let is_busy = now.error.as_ref().is_some_and(|error| error.code == ErrorCode::Busy);
+    matches!(now.state, SessionState::Connected | SessionState::Refused) || is_busy
 }
 
 pub(super) async fn disconnect(context: &Context) -> Answer {

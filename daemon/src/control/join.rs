@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use imgrepo_proto::control::Outcome;
 use imgrepo_proto::invitation::Link;
 use imgrepo_proto::session::people::JoinReply;
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Secret};
 
 use super::connect::{memory, open, person, write};
 use super::connection::Answer;
-use super::{Context, Memory};
+use super::{Context, Memory, status};
 use crate::session::{self, Address, Joined, Route};
 
 pub(super) async fn join(
@@ -37,7 +38,9 @@ pub(super) async fn join(
     let (address, user) = taken_up.await.unwrap_or_else(|error| {
         Err(Refusal::new(ErrorCode::Internal, format!("cannot take up the invitation: {error}")))
     })?;
-    open(context, memory, address, user).await
+    // Whatever comes of the session: the invitation is used up, and not in vain.
+    open(context, memory, address, user).await?;
+    Ok(Outcome::Status(Box::new(status::status(context).await)))
 }
 
 /// Keeps what lets in: the way there, and as whom.

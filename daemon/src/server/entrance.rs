@@ -118,8 +118,9 @@ impl Context {
         match self.registry.networks.take(Network::of(address), most) {
             Some(seat) => Ok(Some(seat)),
             None => Err(format!(
-                "there are {most} sessions from your address already; end some, or have whoever \
-                 runs the server raise `sessions_per_address`"
+                "your address has {} here already; end some, or have whoever runs the server raise \
+                 `sessions_per_address`",
+                sessions(most)
             )),
         }
     }
@@ -167,6 +168,11 @@ fn private(origin: Origin, what: &str) -> Result<(), Refusal> {
 /// works here or comes by a tunnel.
 fn counted(origin: Origin) -> Option<IpAddr> {
     origin.address().filter(|address| !address.is_loopback())
+}
+
+/// So many sessions, in words.
+pub(super) fn sessions(count: u32) -> String {
+    format!("{count} session{}", if count == 1 { "" } else { "s" })
 }
 
 /// In the words of the record: an address, or that it was from within.

@@ -146,6 +146,32 @@ async fn who_was_invited_joins_once_and_is_known_from_then_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_joined_hears_so_though_there_is_no_place_for_a_session() {
+    let server = Server::start_tls().await;
+    let mut home = Home::start(&[]).await;
+    let why = Refusal::new(ErrorCode::Busy, "`ana` has 1 session here already");
+    let serve = async {
+        answer_join(&server, Ok(())).await;
+        let mut conn = server.accept_v2().await;
+        let id = Some(conn.request().await.id);
+        conn.say(ServerMessage::Error { id, refusal: why.clone() }.encode());
+        conn.outbox.close(1013, "too much at once");
+        conn
+    };
+    let (status, mut conn) = tokio::join!(home.status(join(link(&server, "one"), None)), serve);
+    let session = status.session;
+    assert_eq!((session.user.as_str(), session.error), ("ana", Some(why)));
+    assert_ne!(session.state, SessionState::Connected);
+    assert!(fs::read_to_string(home.credentials()).unwrap().contains(CREDENTIAL));
+    conn.end().await;
+
+    // It goes on by itself.
+    let mut conn = server.accept_v2().await;
+    conn.greet(Seq(0)).await;
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_kept_is_not_asked_for() {
     let server = Server::start_tls().await;
     let mut home = Home::start(&[]).await;

@@ -78,6 +78,16 @@ async fn from(stage: &Stage, client: &str) -> Result<Client<TcpStream>, Error> {
 }
 
 #[tokio::test]
+async fn one_session_is_one() {
+    let club = Club::with(|settings| settings.sessions_per_person = 1).await;
+    let held = club.join("ana", "member").await;
+    let _first = club.session(&held).await;
+    let mut second = club.stage.stranger().await;
+    let id = second.send("AUTH", held.auth()).await;
+    assert_eq!(second.reply(id).await["message"], "`ana` has 1 session here already");
+}
+
+#[tokio::test]
 async fn an_address_has_so_many_sessions_at_once() {
     let stage = Stage::with(|settings| {
         settings.sessions_per_address = 2;

@@ -10,7 +10,7 @@ use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use super::{Session, events};
 use crate::link::Origin;
 use crate::repository::{Action, Actor, Object, authorize};
-use crate::server::entrance::Gone;
+use crate::server::entrance::{Gone, sessions};
 
 impl Session {
     pub(super) async fn auth(&mut self, id: RequestId, auth: Auth, known: Option<Actor>) {
@@ -66,7 +66,7 @@ impl Session {
         if actor.device.is_some() {
             let most = context.settings.sessions_per_person;
             let seat = context.registry.people.take(actor.person, most).ok_or_else(|| {
-                let message = format!("`{}` has {most} sessions here already", actor.name);
+                let message = format!("`{}` has {} here already", actor.name, sessions(most));
                 let refusal = Refusal::new(ErrorCode::Busy, message);
                 refusal.hint("end one, or have a device revoked that nobody uses any more")
             })?;
