@@ -243,7 +243,8 @@ fn waiting_ends_where_the_server_lets_in_no_more() {
     let told = |request: &Request| match request {
         Request::Wait => {
             let counts = Counts { queued: 1, ..Counts::default() };
-            let queue = QueueStatus { counts, bytes_left: 9, paused: false, elsewhere: 0 };
+            let queue =
+                QueueStatus { counts, bytes_left: 9, paused: false, elsewhere: 0, waits: None };
             vec![Say::Item(Reply::Queue(Box::new(queue))), Say::Hang]
         }
         Request::Status => done(Outcome::Status(Box::new(status(SessionState::Refused)))),
