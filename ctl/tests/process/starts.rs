@@ -88,7 +88,10 @@ fn a_wrong_configuration_is_named_with_its_line() {
     for (text, says) in [
         ("[server", "line 1: "),
         ("[server]\nlissten = 'x'", "line 2: unknown field `lissten`"),
-        ("[server]\n\nmax_image_size = '12 parsecs'", "line 3: `12 parsecs` is no size"),
+        (
+            "[server]\n\nmax_image_size = '12 parsecs'",
+            "line 3: `max_image_size`: `12 parsecs` is no size",
+        ),
         ("[server]\ntrash_days = -1", "line 2: "),
         ("[server]\nlisten = 7", "line 2: "),
     ] {
