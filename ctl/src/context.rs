@@ -109,6 +109,7 @@ pub(crate) fn unexpected(outcome: &Outcome) -> Refusal {
         Outcome::Have(_) => "the images of contents",
         Outcome::Rates(_) => "limits",
         Outcome::Findings(_) => "findings",
+        Outcome::Exif(_) => "what a camera wrote",
         Outcome::People(_) => "something about people",
         Outcome::Left(_) => "that a repository was left",
     };

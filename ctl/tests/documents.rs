@@ -62,7 +62,8 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
         Request::Rename { image, name } => {
             image_reply(found(image).map(|image| ImageRecord { name: name.clone(), ..image }))
         }
-        Request::Download { image, .. } => match found(image) {
+        Request::Exif(_) => done(Outcome::Exif(Box::new(None))),
+        Request::Download { image, .. } | Request::View { image, .. } => match found(image) {
             Ok(image) => content(image, CONTENT),
             Err(refusal) => refused(refusal),
         },

@@ -28,6 +28,9 @@ pub enum ErrorCode {
     Conflict,
     /// The content is not an image by its bytes.
     NotAnImage,
+    /// The image cannot be shown: its format is not known for that, or its content is damaged. It can
+    /// be downloaded.
+    NotViewable,
     /// The content is larger than the limit.
     TooLarge,
     /// The name cannot be an image's or a person's.
@@ -67,7 +70,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [ErrorCode; 25] = [
+    pub const ALL: [ErrorCode; 26] = [
         ErrorCode::BadRequest,
         ErrorCode::Unsupported,
         ErrorCode::Unauthenticated,
@@ -76,6 +79,7 @@ impl ErrorCode {
         ErrorCode::Ambiguous,
         ErrorCode::Conflict,
         ErrorCode::NotAnImage,
+        ErrorCode::NotViewable,
         ErrorCode::TooLarge,
         ErrorCode::BadName,
         ErrorCode::WrongSize,
@@ -100,6 +104,7 @@ impl ErrorCode {
     pub fn exit_code(self) -> u8 {
         match self {
             ErrorCode::NotAnImage
+            | ErrorCode::NotViewable
             | ErrorCode::TooLarge
             | ErrorCode::BadName
             | ErrorCode::WrongSize

@@ -127,6 +127,10 @@ pub struct ImageRecord {
     pub width: Option<u32>,
     /// Pixels from top to bottom as stored.
     pub height: Option<u32>,
+    /// How the picture is to be turned for looking at it, as EXIF counts (1 to 8; from 5 on width and
+    /// height change places); 1 where the image says nothing of it.
+    #[serde(default)]
+    pub orientation: Option<u8>,
     /// When the server had it.
     pub uploaded_at: Option<Timestamp>,
     /// When the picture was taken, as its camera wrote it: RFC 3339 with the camera's offset, or,
@@ -152,6 +156,7 @@ impl ImageRecord {
             media_type: None,
             width: None,
             height: None,
+            orientation: None,
             uploaded_at: None,
             taken_at: None,
             placeholder: None,

@@ -173,6 +173,7 @@ pub(crate) fn image(id: u64, name: &str) -> ImageRecord {
         media_type: Some("image/jpeg".into()),
         width: Some(4000),
         height: Some(3000),
+        orientation: None,
         uploaded_at: Some("2026-11-23T06:20:01.5Z".parse().unwrap()),
         taken_at: Some("2021-07-04T18:30:00+02:00".into()),
         placeholder: None,

@@ -142,6 +142,9 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Limit { up, down } => queue::limit(context, up, down).await,
         Request::People(request) => people::people(context, request).await,
         Request::Watch(request) => watch::watch(context, request).await,
+        Request::View { .. } | Request::Exif(_) => {
+            Err(Refusal::new(ErrorCode::Unsupported, "pictures are not made yet"))
+        }
         Request::Data(_) | Request::End => Err(Refusal::new(
             ErrorCode::BadRequest,
             "content came, but no upload that it belongs to",

@@ -15,6 +15,7 @@ use crate::session::command::Program;
 use crate::session::event::Event;
 use crate::session::people::DeviceId;
 use crate::session::reply::{HaveReply, ListReply, SizeInfo};
+use crate::session::view::Exif;
 
 /// A frame of the daemon: an item of the request under way, or its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +83,8 @@ pub enum Outcome {
     Rates(Rates),
     /// What was found.
     Findings(Vec<Finding>),
+    /// What the camera wrote into an image.
+    Exif(Box<Option<Exif>>),
     /// What was asked about people.
     People(Box<PeopleOutcome>),
     /// A repository was left for good.

@@ -49,6 +49,17 @@ pub enum Request {
         #[serde(default)]
         offset: u64,
     },
+    /// A picture of an image, made for looking at it: [`super::Reply::Size`], then
+    /// [`super::Reply::Data`] in order, then [`super::Outcome::Nothing`] once the whole of it was
+    /// checked against its hash.
+    View {
+        /// Which image.
+        image: ImageRef,
+        /// Which picture of it.
+        variant: command::Variant,
+    },
+    /// What the camera wrote into an image. Answered by [`super::Outcome::Exif`].
+    Exif(ImageRef),
     /// Another name for an image. Answered by [`super::Outcome::Image`].
     Rename {
         /// Which image.

@@ -15,6 +15,7 @@ pub use super::list::{Filter, List, Sort, State};
 pub use super::people::{Audit, Devices, Disable, Invite, Join, People, Revoke, SetRole, Uninvite};
 use super::request::arguments;
 pub use super::request::{BadRequest, Request};
+pub use super::view::{Variant, View};
 
 /// A request's number: chosen by the client, from 1, strictly increasing within a session.
 pub type RequestId = u32;
@@ -34,6 +35,10 @@ pub enum Command {
     Have(Have),
     /// A content.
     Download(Download),
+    /// A picture of an image, made for looking at it.
+    View(View),
+    /// What the camera wrote into an image.
+    Exif(Target),
     /// Bytes of a download that the client has taken: its absolute offset.
     Ack(u64),
     /// Gives up an earlier request.
@@ -213,6 +218,8 @@ impl Command {
             Command::Info(_) => CommandKind::Info,
             Command::Have(_) => CommandKind::Have,
             Command::Download(_) => CommandKind::Download,
+            Command::View(_) => CommandKind::View,
+            Command::Exif(_) => CommandKind::Exif,
             Command::Ack(_) => CommandKind::Ack,
             Command::Cancel(_) => CommandKind::Cancel,
             Command::Rename(_) => CommandKind::Rename,
@@ -262,6 +269,8 @@ impl Command {
             CommandKind::Info => Command::Info(arguments(word, args)?),
             CommandKind::Have => Command::Have(Have::decode(args)?),
             CommandKind::Download => Command::Download(arguments(word, args)?),
+            CommandKind::View => Command::View(arguments(word, args)?),
+            CommandKind::Exif => Command::Exif(arguments(word, args)?),
             CommandKind::Ack => match offset {
                 Some(offset) => Command::Ack(offset),
                 None => return Err(bad("ACK needs an `offset` beside its id".to_owned())),

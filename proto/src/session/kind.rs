@@ -16,6 +16,10 @@ pub enum CommandKind {
     Have,
     /// See [`super::Command::Download`].
     Download,
+    /// See [`super::Command::View`].
+    View,
+    /// See [`super::Command::Exif`].
+    Exif,
     /// See [`super::Command::Ack`].
     Ack,
     /// See [`super::Command::Cancel`].
@@ -56,13 +60,15 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// All of them.
-    pub const ALL: [CommandKind; 24] = [
+    pub const ALL: [CommandKind; 26] = [
         CommandKind::Auth,
         CommandKind::Upload,
         CommandKind::List,
         CommandKind::Info,
         CommandKind::Have,
         CommandKind::Download,
+        CommandKind::View,
+        CommandKind::Exif,
         CommandKind::Ack,
         CommandKind::Cancel,
         CommandKind::Rename,
@@ -93,6 +99,8 @@ impl CommandKind {
             CommandKind::Info => "INFO",
             CommandKind::Have => "HAVE",
             CommandKind::Download => "DOWNLOAD",
+            CommandKind::View => "VIEW",
+            CommandKind::Exif => "EXIF",
             CommandKind::Ack => "ACK",
             CommandKind::Cancel => "CANCEL",
             CommandKind::Rename => "RENAME",

@@ -13,6 +13,7 @@ pub mod people;
 pub mod reply;
 mod request;
 pub mod v1;
+pub mod view;
 
 pub use command::{Command, Filter, Request, RequestId};
 pub use data::DataHeader;

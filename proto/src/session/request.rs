@@ -88,11 +88,13 @@ impl Request {
             Command::Auth(args) => self.envelope(Some(args)),
             Command::Upload(args) => self.envelope(Some(args)),
             Command::List(args) => self.envelope(Some(args)),
-            Command::Info(args) | Command::Delete(args) | Command::Restore(args) => {
-                self.envelope(Some(args))
-            }
+            Command::Info(args)
+            | Command::Exif(args)
+            | Command::Delete(args)
+            | Command::Restore(args) => self.envelope(Some(args)),
             Command::Have(args) => self.envelope(Some(args)),
             Command::Download(args) => self.envelope(Some(args)),
+            Command::View(args) => self.envelope(Some(args)),
             Command::Cancel(args) => self.envelope(Some(args)),
             Command::Rename(args) => self.envelope(Some(args)),
             Command::Purge(args) => self.envelope(Some(args)),

@@ -255,6 +255,7 @@ fn fresh(new: &NewImage, uploader: String, id: ImageId, at: Timestamp) -> Stored
             hash: Some(new.hash),
             media_type: Some(new.media_type.clone()),
             width: new.width,
+            orientation: None,
             height: new.height,
             uploaded_at: Some(at),
             taken_at: new.taken_at.clone(),

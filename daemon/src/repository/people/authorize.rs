@@ -74,7 +74,7 @@ impl Action {
             CommandKind::List | CommandKind::Info | CommandKind::Have | CommandKind::Events => {
                 Action::List
             }
-            CommandKind::Download => Action::Download,
+            CommandKind::Download | CommandKind::View | CommandKind::Exif => Action::Download,
             CommandKind::Upload => Action::Upload,
             CommandKind::Rename => Action::Rename,
             CommandKind::Delete => Action::Delete,

@@ -32,6 +32,8 @@ fn expected(command: CommandKind) -> Option<Line> {
         CommandKind::Info => Some(ALL),
         CommandKind::Have => Some(ALL),
         CommandKind::Download => Some(ALL),
+        CommandKind::View => Some(ALL),
+        CommandKind::Exif => Some(ALL),
         CommandKind::Ack => None,
         CommandKind::Cancel => None,
         CommandKind::Rename => Some(CHANGES),

@@ -30,6 +30,7 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredImage> {
             hash: Some(hash),
             media_type: row.get(5)?,
             width: row.get(6)?,
+            orientation: None,
             height: row.get(7)?,
             uploaded_at: Some(time(8, row.get(8)?)?),
             taken_at: row.get(9)?,
