@@ -42,7 +42,8 @@ fn expected(command: CommandKind, state: State) -> &'static str {
     let only = |may: bool, code| if may { "" } else { code };
     match command {
         C::Auth | C::Join | C::Ack => "bad_request",
-        C::List | C::Info | C::Have | C::Download | C::Events | C::Cancel | C::Disconnect => "",
+        C::List | C::Info | C::Have | C::Download | C::View | C::Exif | C::Events => "",
+        C::Cancel | C::Disconnect => "",
         C::Upload => only(!matches!(state, Viewer | GuestView), "denied"),
         C::Rename | C::Delete => only(is_admin, "denied"),
         // What is in another's trash is not there.
@@ -60,7 +61,8 @@ fn arguments(command: CommandKind, invitation: u64, device: u64) -> Value {
     use CommandKind as C;
     match command {
         C::Upload => json!({"name": "a.png", "size": 100}),
-        C::Info | C::Download | C::Delete => json!({"image": 1}),
+        C::View => json!({"image": 1, "variant": "256"}),
+        C::Info | C::Exif | C::Download | C::Delete => json!({"image": 1}),
         C::Have => json!({"hashes": []}),
         C::Cancel => json!({"request": 1}),
         C::Rename => json!({"image": 1, "name": "new.png"}),
