@@ -13,6 +13,7 @@ use imgrepod::config::{self, Config, Flags, LogFormat};
 use imgrepod::control::Farewells;
 use imgrepod::daemon::{Daemon, Ground};
 use imgrepod::paths::Paths;
+use imgrepod::repository::picture;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
@@ -73,6 +74,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // For the daemon alone, which starts it: nothing of a command line's is begun.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == picture::COMMAND) {
+        return picture::work();
+    }
     drop(std::hint::black_box(Vec::<u8>::with_capacity(USUAL_BLOCK_BYTES)));
     let cli = Cli::parse();
     #[cfg(unix)]

@@ -1,6 +1,6 @@
-//! When a picture was taken, as its camera wrote it into the EXIF.
+//! When a picture was taken and how it is to be turned, as its camera wrote it into the EXIF.
 //!
-//! Owns the reading of EXIF's date and offset. Never guesses: not from a file's times, the time of
+//! Owns the reading of EXIF's date, offset and orientation. Never guesses: not from a file's times, the time of
 //! the last change (DateTime), GPS or the machine's zone.
 
 use jiff::civil;
@@ -8,6 +8,7 @@ use jiff::civil;
 use super::source::Source;
 use super::tiff::{Directory, Tiff};
 
+const ORIENTATION: u16 = 0x112;
 const EXIF_DIRECTORY: u16 = 0x8769;
 const DATE_TIME_ORIGINAL: u16 = 0x9003;
 const OFFSET_TIME: u16 = 0x9010;
@@ -16,8 +17,7 @@ const OFFSET_TIME_ORIGINAL: u16 = 0x9011;
 /// The time in the EXIF that starts at this offset, with or without the `Exif\0\0` of JPEG before
 /// it (some WebP writers keep that).
 pub(super) fn taken_at(source: &mut Source<'_>, offset: u64) -> Option<String> {
-    let prefixed = source.bytes(offset)? == *b"Exif\0\0";
-    let tiff = Tiff::open(source, if prefixed { offset.checked_add(6)? } else { offset })?;
+    let tiff = open(source, offset)?;
     let first = tiff.first(source)?;
     // CR3 has EXIF's directory as a TIFF of its own, TIFF/EP its tags in the first directory.
     if let Some(taken_at) = read(source, &tiff, &first) {
@@ -26,6 +26,26 @@ pub(super) fn taken_at(source: &mut Source<'_>, offset: u64) -> Option<String> {
     let exif = tiff.value(source, &first, EXIF_DIRECTORY)?;
     let exif = tiff.directory(source, exif)?;
     read(source, &tiff, &exif)
+}
+
+/// EXIF's number, 1 to 8, in the EXIF that starts at this offset; 1 where it says nothing, or
+/// nonsense.
+pub(super) fn orientation(source: &mut Source<'_>, offset: u64) -> u8 {
+    let mut number = || {
+        let tiff = open(source, offset)?;
+        let first = tiff.first(source)?;
+        tiff.value(source, &first, ORIENTATION)
+    };
+    number()
+        .and_then(|number| u8::try_from(number).ok())
+        .filter(|n| (1..=8).contains(n))
+        .unwrap_or(1)
+}
+
+/// The TIFF that EXIF is.
+pub(super) fn open(source: &mut Source<'_>, offset: u64) -> Option<Tiff> {
+    let prefixed = source.bytes(offset)? == *b"Exif\0\0";
+    Tiff::open(source, if prefixed { offset.checked_add(6)? } else { offset })
 }
 
 fn read(source: &mut Source<'_>, tiff: &Tiff, directory: &Directory) -> Option<String> {

@@ -84,6 +84,33 @@ impl Kind {
             Kind::Mrw => "image/x-minolta-mrw",
         }
     }
+
+    /// Its name, for people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Jpeg => "JPEG",
+            Kind::Png => "PNG",
+            Kind::Gif => "GIF",
+            Kind::WebP => "WebP",
+            Kind::Bmp => "BMP",
+            Kind::Tiff => "TIFF",
+            Kind::Qoi => "QOI",
+            Kind::Pnm(_) => "PNM",
+            Kind::Ico => "ICO",
+            Kind::Heic => "HEIC",
+            Kind::Heif => "HEIF",
+            Kind::Avif => "AVIF",
+            Kind::JxlStream | Kind::JxlBoxes => "JPEG XL",
+            Kind::Cr2 => "CR2",
+            Kind::Cr3 => "CR3",
+            Kind::Crw => "CRW",
+            Kind::Orf => "ORF",
+            Kind::Rw2 => "RW2",
+            Kind::Raf => "RAF",
+            Kind::X3f => "X3F",
+            Kind::Mrw => "MRW",
+        }
+    }
 }
 
 /// The bytes so far agree, but end too early.
