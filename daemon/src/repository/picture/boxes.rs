@@ -3,6 +3,7 @@
 //! Owns the way to the primary item's stored size and to the EXIF. Never follows a reference
 //! outside the content and never looks into the codec's bytes, JPEG XL's size header apart.
 
+use super::exif;
 use super::header::Header;
 use super::jxl as stream;
 use super::source::Source;
@@ -49,11 +50,42 @@ pub(super) fn heif(source: &mut Source<'_>) -> Option<Header> {
     let meta = find(source, 0, whole, b"meta")?;
     // A full box: version and flags first.
     let start = meta.start.checked_add(4)?;
-    let size = primary_size(source, start, meta.end);
-    Some(Header { size, exif_at: exif_item(source, start, meta.end), ..Header::default() })
+    let primary = primary(source, start, meta.end);
+    Some(Header {
+        size: primary.and_then(|primary| primary.size),
+        exif_at: exif_item(source, start, meta.end),
+        // Turning stands here: what the EXIF says of it too is not for readers (ISO/IEC 23008-12).
+        orientation: primary.map(|primary| primary.orientation()),
+        ..Header::default()
+    })
 }
 
-fn primary_size(source: &mut Source<'_>, start: u64, end: u64) -> Option<(u64, u64)> {
+/// What the properties of the primary item say.
+#[derive(Debug, Clone, Copy, Default)]
+struct Primary {
+    size: Option<(u64, u64)>,
+    /// Quarters of a turn to the left.
+    turns: u8,
+    /// Whether it is mirrored after that: top and bottom change places (0), or left and right (1).
+    mirror: Option<u8>,
+}
+
+impl Primary {
+    fn orientation(self) -> u8 {
+        match (self.turns, self.mirror) {
+            (0, None) => 1,
+            (1, None) => 8,
+            (2, None) => 3,
+            (_, None) => 6,
+            (0, Some(0)) | (2, Some(1)) => 4,
+            (0, Some(_)) | (2, Some(_)) => 2,
+            (1, Some(0)) | (3, Some(1)) => 5,
+            (_, Some(_)) => 7,
+        }
+    }
+}
+
+fn primary(source: &mut Source<'_>, start: u64, end: u64) -> Option<Primary> {
     let pitm = find(source, start, end, b"pitm")?;
     let mut cursor = Cursor::full_box(source, pitm)?;
     let primary = cursor.id(source, cursor.version > 0)?;
@@ -67,7 +99,7 @@ fn primary_size(source: &mut Source<'_>, start: u64, end: u64) -> Option<(u64, u
         let item = cursor.id(source, cursor.version > 0)?;
         let properties = cursor.take(source, 1)?;
         if item == primary {
-            return stored_size(source, ipco, &mut cursor, properties, index_len);
+            return read_properties(source, ipco, &mut cursor, properties, index_len);
         }
         cursor.skip(properties * index_len)?;
     }
@@ -75,32 +107,37 @@ fn primary_size(source: &mut Source<'_>, start: u64, end: u64) -> Option<(u64, u
 }
 
 /// The item's extent, cut to its clean aperture: encoders pad small pictures to whole blocks, which
-/// nobody calls their size. Rotation and mirroring are left alone.
-fn stored_size(
+/// nobody calls their size; and how it is turned.
+fn read_properties(
     source: &mut Source<'_>,
     ipco: Bx,
     cursor: &mut Cursor,
     properties: u64,
     index_len: u64,
-) -> Option<(u64, u64)> {
+) -> Option<Primary> {
     let (mut extent, mut aperture) = (None, None);
+    let mut found = Primary::default();
     for _ in 0..properties {
         // The highest bit says whether readers must understand the property.
         let index = cursor.take(source, index_len)? & ((1 << (8 * index_len - 1)) - 1);
-        let Some(found) = property(source, ipco, index) else { continue };
-        let mut field = |number: u64| source.u32(found.start.checked_add(4 * number)?);
-        match &found.name {
+        let Some(found_at) = property(source, ipco, index) else { continue };
+        let mut field = |number: u64| source.u32(found_at.start.checked_add(4 * number)?);
+        match &found_at.name {
             b"ispe" => extent = field(1).zip(field(2)),
             b"clap" => {
                 let ratio = |over: Option<u32>, under: Option<u32>| over?.checked_div(under?);
                 aperture = ratio(field(0), field(1)).zip(ratio(field(2), field(3)));
             }
+            b"irot" => found.turns = source.u8(found_at.start)? & 3,
+            b"imir" => found.mirror = Some(source.u8(found_at.start)? & 1),
             _ => {}
         }
     }
-    let (width, height) = extent?;
-    let (most_wide, most_high) = aperture.unwrap_or((width, height));
-    Some((width.min(most_wide).into(), height.min(most_high).into()))
+    if let Some((width, height)) = extent {
+        let (most_wide, most_high) = aperture.unwrap_or((width, height));
+        found.size = Some((width.min(most_wide).into(), height.min(most_high).into()));
+    }
+    Some(found)
 }
 
 /// The property of this number, counted from 1.
@@ -207,22 +244,54 @@ const CANON: [u8; 16] = [
     0x85, 0xc0, 0xb6, 0x87, 0x82, 0x0f, 0x11, 0xe0, 0x81, 0x11, 0xf4, 0xce, 0x46, 0x2b, 0x6a, 0x48,
 ];
 
-/// CR3: EXIF cut into TIFFs, the first directory in CMT1, EXIF's own in CMT2.
-pub(super) fn cr3(source: &mut Source<'_>) -> Option<Header> {
+/// And that of a preview behind it.
+const CANON_PREVIEW: [u8; 16] = [
+    0xea, 0xf4, 0x2b, 0x5e, 0x1c, 0x98, 0x4b, 0x88, 0xb9, 0xfb, 0xb7, 0xdc, 0x40, 0x6e, 0x4d, 0x16,
+];
+
+/// The metadata of a CR3.
+fn canon(source: &mut Source<'_>) -> Option<(u64, u64)> {
     let whole = source.size_bytes();
     let moov = find(source, 0, whole, b"moov")?;
     let uuid = find(source, moov.start, moov.end, b"uuid")?;
     if source.bytes(uuid.start)? != CANON {
         return None;
     }
-    let start = uuid.start.checked_add(16)?;
-    let size = find(source, start, uuid.end, b"CMT1").and_then(|cmt1| {
-        let tiff = Tiff::open(source, cmt1.start)?;
-        let first = tiff.first(source)?;
-        Some((tiff.value(source, &first, 0x100)?, tiff.value(source, &first, 0x101)?))
-    });
-    let exif_at = find(source, start, uuid.end, b"CMT2").map(|cmt2| cmt2.start);
-    Some(Header { size, exif_at, ..Header::default() })
+    Some((uuid.start.checked_add(16)?, uuid.end))
+}
+
+/// CR3: EXIF cut into TIFFs, the first directory in CMT1, EXIF's own in CMT2.
+pub(super) fn cr3(source: &mut Source<'_>) -> Option<Header> {
+    let (start, end) = canon(source)?;
+    let mut found = Header::default();
+    if let Some(cmt1) = find(source, start, end, b"CMT1") {
+        found.orientation = exif::orientation(source, cmt1.start);
+        found.size = Tiff::open(source, cmt1.start).and_then(|tiff| {
+            let first = tiff.first(source)?;
+            Some((tiff.value(source, &first, 0x100)?, tiff.value(source, &first, 0x101)?))
+        });
+    }
+    found.exif_at = find(source, start, end, b"CMT2").map(|cmt2| cmt2.start);
+    Some(found)
+}
+
+/// Where the JPEGs of a CR3 may lie, up to where: the preview, and the small one in the metadata.
+pub(super) fn cr3_previews(source: &mut Source<'_>) -> Vec<(u64, u64)> {
+    let whole = source.size_bytes();
+    let mut boxes = Vec::new();
+    let mut at = 0;
+    while let Some(uuid) = find(source, at, whole, b"uuid") {
+        if source.bytes(uuid.start) == Some(CANON_PREVIEW) {
+            // Eight bytes of no known meaning first.
+            boxes.extend(find(source, uuid.start.saturating_add(24), uuid.end, b"PRVW"));
+        }
+        at = uuid.end;
+    }
+    if let Some((start, end)) = canon(source) {
+        boxes.extend(find(source, start, end, b"THMB"));
+    }
+    // Their JPEGs come behind sizes, 16 bytes in both.
+    boxes.into_iter().map(|found| (found.start.saturating_add(16), found.end)).collect()
 }
 
 /// JPEG XL's container: the codestream, whole or in parts, and EXIF beside it.

@@ -28,18 +28,13 @@ pub(super) fn taken_at(source: &mut Source<'_>, offset: u64) -> Option<String> {
     read(source, &tiff, &exif)
 }
 
-/// EXIF's number, 1 to 8, in the EXIF that starts at this offset; 1 where it says nothing, or
+/// EXIF's number, 1 to 8, in the EXIF that starts at this offset; None where it says nothing, or
 /// nonsense.
-pub(super) fn orientation(source: &mut Source<'_>, offset: u64) -> u8 {
-    let mut number = || {
-        let tiff = open(source, offset)?;
-        let first = tiff.first(source)?;
-        tiff.value(source, &first, ORIENTATION)
-    };
-    number()
-        .and_then(|number| u8::try_from(number).ok())
-        .filter(|n| (1..=8).contains(n))
-        .unwrap_or(1)
+pub(super) fn orientation(source: &mut Source<'_>, offset: u64) -> Option<u8> {
+    let tiff = open(source, offset)?;
+    let first = tiff.first(source)?;
+    let number = tiff.value(source, &first, ORIENTATION)?;
+    u8::try_from(number).ok().filter(|number| (1..=8).contains(number))
 }
 
 /// The TIFF that EXIF is.

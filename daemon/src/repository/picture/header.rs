@@ -15,7 +15,7 @@ use image::{ImageDecoder, ImageResult};
 
 use super::kind::Kind;
 use super::source::Source;
-use super::{boxes, jpeg, raw};
+use super::{boxes, exif, jpeg, raw};
 
 /// What the decoders of `image` get at once: their headers are shorter.
 const BUFFER_BYTES: usize = 1024;
@@ -29,6 +29,15 @@ pub(super) struct Header {
     pub(super) exif_at: Option<u64>,
     /// Where it is told more closely than by the kind.
     pub(super) media_type: Option<&'static str>,
+    /// EXIF's number, where the container has another place for it than its EXIF.
+    pub(super) orientation: Option<u8>,
+}
+
+impl Header {
+    /// How the stored pixels are to be turned: EXIF's number, 1 to 8; None where nothing says it.
+    pub(super) fn orientation(&self, source: &mut Source<'_>) -> Option<u8> {
+        self.orientation.or_else(|| exif::orientation(source, self.exif_at?))
+    }
 }
 
 /// What the header says. The error: on a second look this is no image.

@@ -10,6 +10,7 @@
 //! ([`work`]); and by `thumbnail`, for an export alone.
 
 mod boxes;
+mod camera;
 mod child;
 mod ending;
 mod exif;
@@ -31,6 +32,7 @@ mod tiff;
 
 use std::io::{self, Read, Seek};
 
+pub use camera::exif;
 pub use child::{COMMAND, work};
 pub use ending::{Ending, ending_of};
 pub use kind::{DECIDING_BYTES, Guess, Kind, kind_of};
@@ -73,7 +75,7 @@ fn read(source: &mut Source<'_>) -> Option<Probe> {
     let Guess::Image(kind) = kind_of(&first[..len]) else { return None };
     let header = header::read(source, kind).ok()?;
     let taken_at = header.exif_at.and_then(|at| exif::taken_at(source, at));
-    let orientation = header.exif_at.map_or(1, |at| exif::orientation(source, at));
+    let orientation = header.orientation(source).unwrap_or(1);
     let pixels = |side: u64| u32::try_from(side).ok().filter(|side| *side > 0);
     let size = header.size.and_then(|(width, height)| pixels(width).zip(pixels(height)));
     Some(Probe {

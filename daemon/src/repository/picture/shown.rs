@@ -3,10 +3,25 @@
 //! Owns the way to that preview, and to how it is to be turned. Reads within a probe's budget, in the
 //! process that asks; decodes nothing.
 
+use super::boxes;
 use super::exif;
 use super::header;
+use super::jpeg;
 use super::kind::Kind;
 use super::source::Source;
+use super::tiff::{Directory, Tiff};
+
+const COMPRESSION: u16 = 0x103;
+const STRIPS: u16 = 0x111;
+const STRIP_LENS: u16 = 0x117;
+const SUB_DIRECTORIES: u16 = 0x14a;
+const JPEG_AT: u16 = 0x201;
+const JPEG_LEN: u16 = 0x202;
+/// Panasonic's.
+const JPEG_FROM_RAW: u16 = 0x2e;
+
+/// Directories that are looked at: RAW files have up to six.
+const MAX_DIRECTORIES: usize = 8;
 
 /// The part of a content that is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +35,82 @@ pub(super) struct Shown {
 /// Finds it. None: nothing of this kind is decoded here, and it has no preview.
 pub(super) fn find(source: &mut Source<'_>, kind: Kind) -> Option<Shown> {
     let header = header::read(source, kind).ok()?;
-    let orientation = header.exif_at.map_or(1, |at| exif::orientation(source, at));
-    let whole = Shown { at: 0, len: source.size_bytes(), orientation };
-    match kind {
-        Kind::Jpeg | Kind::Png | Kind::Gif | Kind::WebP | Kind::Bmp => Some(whole),
-        Kind::Qoi | Kind::Pnm(_) | Kind::Ico => Some(whole),
-        Kind::Tiff if header.media_type.is_none() => Some(whole),
-        _ => None,
+    let orientation = header.orientation(source);
+    let is_decoded = match kind {
+        Kind::Jpeg | Kind::Png | Kind::Gif | Kind::WebP | Kind::Bmp => true,
+        Kind::Qoi | Kind::Pnm(_) | Kind::Ico => true,
+        // Camera RAW is told from it by its media type.
+        Kind::Tiff => header.media_type.is_none(),
+        _ => false,
+    };
+    if is_decoded {
+        let orientation = orientation.unwrap_or(1);
+        return Some(Shown { at: 0, len: source.size_bytes(), orientation });
+    }
+    let mut places = match kind {
+        Kind::Raf => source
+            .u32(84)
+            .zip(source.u32(88))
+            .map_or(Vec::new(), |(at, len)| vec![(u64::from(at), u64::from(at) + u64::from(len))]),
+        Kind::Cr3 => boxes::cr3_previews(source),
+        _ => Vec::new(),
+    };
+    // What is a TIFF, and the thumbnail in the EXIF of what is none.
+    if let Some(tiff) = header.exif_at.and_then(|at| exif::open(source, at)) {
+        in_tiff(source, &tiff, &mut places);
+    }
+    let whole = source.size_bytes();
+    let largest = places
+        .into_iter()
+        .filter_map(|(at, end)| Some((jpeg::pixels(source, at)?, at, end.min(whole))))
+        .max()?;
+    let (_, at, end) = largest;
+    // A preview of its own EXIF where the file has none.
+    let orientation = orientation.or_else(|| jpeg::header(source, at).orientation(source));
+    Some(Shown { at, len: end.checked_sub(at)?, orientation: orientation.unwrap_or(1) })
+}
+
+/// Where the JPEGs of a TIFF may lie, and where they end.
+fn in_tiff(source: &mut Source<'_>, tiff: &Tiff, places: &mut Vec<(u64, u64)>) {
+    let Some(first) = tiff.first(source) else { return };
+    let mut next = first.next;
+    let subs = tiff.values::<MAX_DIRECTORIES>(source, &first, SUB_DIRECTORIES);
+    in_directory(source, tiff, &first, places);
+    for offset in subs.into_iter().flatten() {
+        let Some(sub) = tiff.directory(source, offset) else { continue };
+        in_directory(source, tiff, &sub, places);
+    }
+    for _ in 0..MAX_DIRECTORIES {
+        if next == 0 {
+            break;
+        }
+        let Some(page) = tiff.directory(source, next) else { break };
+        in_directory(source, tiff, &page, places);
+        next = page.next;
+    }
+}
+
+fn in_directory(
+    source: &mut Source<'_>,
+    tiff: &Tiff,
+    directory: &Directory,
+    places: &mut Vec<(u64, u64)>,
+) {
+    let mut value = |tag: u16| tiff.value(source, directory, tag);
+    let mut found = vec![(value(JPEG_AT), value(JPEG_LEN))];
+    // Both of JPEG's numbers.
+    if matches!(value(COMPRESSION), Some(6 | 7)) {
+        let len = value(STRIP_LENS);
+        // What is cut into several strips is no picture of its own.
+        if let [at, None] = tiff.values::<2>(source, directory, STRIPS) {
+            found.push((at, len));
+        }
+    }
+    places.extend(found.into_iter().filter_map(|(at, len)| {
+        let at = tiff.base().checked_add(at?)?;
+        Some((at, at.checked_add(len?)?))
+    }));
+    if let Some((at, len)) = directory.place(JPEG_FROM_RAW) {
+        places.push((at, at.saturating_add(len)));
     }
 }

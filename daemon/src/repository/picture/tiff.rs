@@ -29,6 +29,8 @@ struct Entry {
     tag: u16,
     /// Bytes of one value; 0 for types that are neither numbers nor text.
     width: u64,
+    /// Whether a value is two numbers, one over the other.
+    is_ratio: bool,
     count: u64,
     /// Where the values lie, from the content's start.
     at: u64,
@@ -48,6 +50,11 @@ impl Tiff {
         let (at, width) = if tiff.big { (base + 8, 8) } else { (base + 4, 4) };
         tiff.first = tiff.number(source, at, width)?;
         Some(tiff)
+    }
+
+    /// Where its offsets count from, in the content.
+    pub(super) fn base(&self) -> u64 {
+        self.base
     }
 
     /// The first directory.
@@ -78,11 +85,12 @@ impl Tiff {
     /// None at the content's end, Some(None) for an entry that says nothing.
     fn entry(&self, source: &mut Source<'_>, at: u64, inline_len: u64) -> Option<Option<Entry>> {
         let tag = self.number(source, at, 2)? as u16;
-        let width = match self.number(source, at.checked_add(2)?, 2)? {
+        let kind = self.number(source, at.checked_add(2)?, 2)?;
+        let width = match kind {
             1 | 2 | 7 => 1,
             3 => 2,
             4 | 13 => 4,
-            16 | 18 => 8,
+            5 | 16 | 18 => 8,
             _ => 0,
         };
         let count = self.number(source, at.checked_add(4)?, inline_len)?;
@@ -92,7 +100,7 @@ impl Tiff {
             Some(_) => self.base.checked_add(self.number(source, inline, inline_len)?),
             None => None,
         };
-        Some(at.map(|at| Entry { tag, width, count, at }))
+        Some(at.map(|at| Entry { tag, width, is_ratio: kind == 5, count, at }))
     }
 
     /// The first number of this tag.
@@ -113,7 +121,7 @@ impl Tiff {
         tag: u16,
     ) -> [Option<u64>; N] {
         let mut values = [None; N];
-        if let Some(entry) = directory.entry(tag) {
+        if let Some(entry) = directory.entry(tag).filter(|entry| !entry.is_ratio) {
             for (index, value) in (0..entry.count).zip(&mut values) {
                 *value = entry
                     .at
@@ -122,6 +130,21 @@ impl Tiff {
             }
         }
         values
+    }
+
+    /// The ratio of this number among those of this tag; finite.
+    pub(super) fn ratio(
+        &self,
+        source: &mut Source<'_>,
+        directory: &Directory,
+        tag: u16,
+        index: u64,
+    ) -> Option<f64> {
+        let entry = directory.entry(tag).filter(|entry| entry.is_ratio && index < entry.count)?;
+        let at = entry.at.checked_add(8 * index)?;
+        let over = self.number(source, at, 4)?;
+        let under = self.number(source, at.checked_add(4)?, 4)?;
+        (under > 0).then(|| over as f64 / under as f64)
     }
 
     /// The text of this tag, of at most `N` bytes, up to its end or its first NUL.
@@ -157,6 +180,12 @@ impl Directory {
     /// Whether it has this tag.
     pub(super) fn has(&self, tag: u16) -> bool {
         self.entry(tag).is_some()
+    }
+
+    /// Where the bytes of this tag lie, from the content's start, and how many they are.
+    pub(super) fn place(&self, tag: u16) -> Option<(u64, u64)> {
+        let entry = self.entry(tag).filter(|entry| entry.width == 1)?;
+        Some((entry.at, entry.count))
     }
 
     fn entry(&self, tag: u16) -> Option<Entry> {

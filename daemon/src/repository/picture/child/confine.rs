@@ -20,12 +20,17 @@ const CPU_SECONDS: u64 = 5;
 /// # Errors
 /// What the system says where a limit cannot be set: then there must be no decoding.
 pub(super) fn confine() -> io::Result<Confinement> {
+    #[cfg(not(target_os = "linux"))]
+    let (files, calls) = (false, false);
+    // A ruleset is a descriptor: no more can be had behind the limits.
+    #[cfg(target_os = "linux")]
+    let files = linux::leave_files();
     #[cfg(unix)]
     limit()?;
+    // Last: limits are system calls.
     #[cfg(target_os = "linux")]
-    return Ok(Confinement { files: linux::leave_files(), calls: linux::leave_calls() });
-    #[cfg(not(target_os = "linux"))]
-    Ok(Confinement { files: false, calls: false })
+    let calls = linux::leave_calls();
+    Ok(Confinement { files, calls })
 }
 
 #[cfg(unix)]
@@ -121,11 +126,14 @@ mod linux {
             libc::SYS_set_robust_list,
             libc::SYS_rseq,
             libc::SYS_sigaltstack,
+            libc::SYS_rt_sigaction,
             libc::SYS_rt_sigprocmask,
             libc::SYS_rt_sigreturn,
             libc::SYS_sched_getaffinity,
             libc::SYS_sched_yield,
             libc::SYS_clock_gettime,
+            libc::SYS_gettimeofday,
+            libc::SYS_restart_syscall,
             libc::SYS_getrandom,
             libc::SYS_getpid,
             libc::SYS_gettid,
@@ -160,5 +168,126 @@ mod linux {
         let out = [1, 2].map(|descriptor| only(0, Len::Dword, Is::Eq, descriptor));
         rules.insert(libc::SYS_write, out.into_iter().collect::<Result<_, _>>()?);
         Ok(rules)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::net::TcpStream;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command, ExitStatus, Stdio};
+
+    use rustix::process::Signal;
+
+    use super::*;
+
+    /// Runs one of the tests below that give something up, in a process of its own.
+    fn run(act: &str) -> ExitStatus {
+        let name = format!("repository::picture::child::confine::tests::acts::{act}");
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &name, "--include-ignored", "--nocapture"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+    }
+
+    #[test]
+    fn no_file_is_left_to_be_opened_by_landlock_alone() {
+        assert!(run("opens_without_files").success());
+    }
+
+    #[test]
+    fn the_limits_alone_hold_memory_and_files() {
+        assert!(run("allocates_and_opens_at_the_limits").success());
+    }
+
+    #[test]
+    fn what_decoding_does_not_need_ends_the_process() {
+        let acts = ["opens", "reads_what_was_left_open", "connects", "forks", "kills"];
+        for act in acts {
+            assert_eq!(run(act).signal(), Some(Signal::SYS.as_raw()), "{act}");
+        }
+    }
+
+    #[test]
+    fn what_decoding_needs_is_left() {
+        assert!(run("computes").success());
+    }
+
+    /// Not tests of their own: each gives up what its process has.
+    mod acts {
+        use super::*;
+
+        #[test]
+        #[ignore = "run by another, in a process of its own"]
+        fn opens_without_files() {
+            assert!(linux::leave_files());
+            let refused = File::open("/proc/self/status").unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+            let refused = TcpStream::connect(("127.0.0.1", 1)).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        }
+
+        #[test]
+        #[ignore = "run by another, in a process of its own"]
+        fn allocates_and_opens_at_the_limits() {
+            limit().unwrap();
+            let mut bytes: Vec<u8> = Vec::new();
+            assert!(bytes.try_reserve_exact(MEMORY_BYTES as usize).is_err());
+            let refused = File::open("/proc/self/status").unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(libc::EMFILE));
+        }
+
+        #[test]
+        #[ignore = "run by another, in a process of its own"]
+        fn opens() {
+            assert!(linux::leave_calls());
+            let _ = File::open("/proc/self/status");
+        }
+
+        #[test]
+        #[ignore = "run by another, in a process of its own"]
+        fn reads_what_was_left_open() {
+            let mut open = File::open("/proc/self/status").unwrap();
+            assert!(linux::leave_calls());
+            let _ = open.read(&mut [0]);
+        }
+
+        #[test]
+        #[ignore = "run by another, in a process of its own"]
+        fn connects() {
+            assert!(linux::leave_calls());
+            let _ = TcpStream::connect(("127.0.0.1", 1));
+        }
+
+        #[test]
+        #[ignore = "run by another, in a process of its own"]
+        fn forks() {
+            assert!(linux::leave_calls());
+            let _ = Command::new("/bin/true").spawn();
+        }
+
+        #[test]
+        #[ignore = "run by another, in a process of its own"]
+        fn kills() {
+            assert!(linux::leave_calls());
+            let parent = rustix::process::getppid().unwrap();
+            let _ = rustix::process::kill_process(parent, Signal::USR1);
+        }
+
+        #[test]
+        #[ignore = "run by another, in a process of its own"]
+        fn computes() {
+            assert!(linux::leave_calls());
+            let threads: Vec<_> = (0..3u64)
+                .map(|n| std::thread::spawn(move || vec![n; 1 << 20].iter().sum::<u64>()))
+                .collect();
+            for (n, thread) in (0..3u64).zip(threads) {
+                assert_eq!(thread.join().unwrap(), n << 20);
+            }
+        }
     }
 }

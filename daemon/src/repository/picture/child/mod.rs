@@ -47,6 +47,16 @@ pub(super) enum Ended {
 
 /// Has a child of this program do what the head says with the content that `read_at` gives.
 pub(super) fn run(program: &Path, head: &Head, read_at: &mut ReadAt<'_>) -> Result<Answer, Ended> {
+    let limit = if head.is_background { BACKGROUND } else { WAITED_FOR };
+    run_within(limit, program, head, read_at)
+}
+
+fn run_within(
+    limit: Duration,
+    program: &Path,
+    head: &Head,
+    read_at: &mut ReadAt<'_>,
+) -> Result<Answer, Ended> {
     let mut child = Command::new(program)
         .arg(COMMAND)
         .env_clear()
@@ -62,7 +72,6 @@ pub(super) fn run(program: &Path, head: &Head, read_at: &mut ReadAt<'_>) -> Resu
     let (Some(input), Some(mut output)) = (input, output) else {
         return Err(Ended::Failed(io::ErrorKind::BrokenPipe.into()));
     };
-    let limit = if head.is_background { BACKGROUND } else { WAITED_FOR };
     let (answer, timed_out) = thread::scope(|scope| {
         let (done, end) = mpsc::channel::<()>();
         let (child, owned) = (&child, &child);
@@ -129,5 +138,57 @@ impl Drop for Owned {
     fn drop(&mut self) {
         self.kill();
         let _ = self.reap();
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use imgrepo_proto::session::view::Variant;
+
+    use super::*;
+
+    /// How a program of these lines ends.
+    fn ended(lines: &str, limit: Duration, content_bytes: u64) -> Ended {
+        let place = tempfile::tempdir().unwrap();
+        let program = place.path().join("program");
+        std::fs::write(&program, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).unwrap();
+        let head = Head {
+            size_bytes: content_bytes,
+            orientation: 1,
+            placeholder: true,
+            is_background: false,
+            may_be_itself: false,
+            variants: vec![Variant::Small],
+        };
+        run_within(limit, &program, &head, &mut |_, _| Ok(())).unwrap_err()
+    }
+
+    #[test]
+    fn one_that_never_ends_is_ended() {
+        let soon = Duration::from_millis(200);
+        assert!(matches!(ended("exec sleep 1000", soon, 0), Ended::TimedOut));
+        // Neither does one that takes nothing keep its parent from it.
+        assert!(matches!(ended("exec sleep 1000", soon, 1 << 30), Ended::TimedOut));
+        // Nor one that goes on for ever behind a closed door.
+        assert!(matches!(ended("exec sleep 1000 >&-", soon, 0), Ended::Alone(_)));
+    }
+
+    #[test]
+    fn one_that_answers_without_end_is_ended() {
+        let ended = ended("exec yes", WAITED_FOR, 0);
+        assert!(matches!(ended, Ended::Lied), "{ended:?}");
+    }
+
+    #[test]
+    fn how_one_ended_is_told() {
+        let status = |lines| match ended(lines, WAITED_FOR, 1 << 20) {
+            Ended::Alone(status) => status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status("exit 3").code(), Some(3));
+        assert!(status("kill -9 $$").to_string().contains("SIGKILL"));
     }
 }

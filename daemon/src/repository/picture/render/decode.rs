@@ -82,9 +82,26 @@ pub(super) fn decode(
         Kind::Tiff => pixels(TiffDecoder::new(bytes), false),
         Kind::Qoi => pixels(QoiDecoder::new(bytes), false),
         Kind::Pnm(_) => pixels(PnmDecoder::new(bytes), false),
-        Kind::Ico => pixels(IcoDecoder::new(bytes), false),
+        Kind::Ico => match png_in_icon(&content) {
+            Some(png) => pixels(PngDecoder::with_limits(Cursor::new(png), limits()), false),
+            None => pixels(IcoDecoder::new(bytes), false),
+        },
         _ => Err(Fault::Unknown),
     }
+}
+
+/// The largest picture of an icon, where that is a PNG: the icon's own decoder takes only some sorts.
+fn png_in_icon(icon: &[u8]) -> Option<&[u8]> {
+    let count = usize::from(u16::from_le_bytes(*icon.get(4..)?.first_chunk()?));
+    let side = |byte: u8| if byte == 0 { 256 } else { u32::from(byte) };
+    let entries = icon.get(6..)?.as_chunks::<16>().0.iter().take(count);
+    let largest = entries.max_by_key(|entry| side(entry[0]) * side(entry[1]))?;
+    let number = |at: usize| -> Option<usize> {
+        usize::try_from(u32::from_le_bytes(*largest.get(at..)?.first_chunk()?)).ok()
+    };
+    let (len, at) = (number(8)?, number(12)?);
+    let picture = icon.get(at..at.checked_add(len)?)?;
+    picture.starts_with(b"\x89PNG\r\n\x1a\n").then_some(picture)
 }
 
 /// What a decoder of `image` may allocate.
