@@ -18,6 +18,7 @@ mod cost;
 mod dropped;
 mod listing;
 mod memory;
+mod pictures;
 mod proxy;
 mod report;
 mod small;
@@ -68,6 +69,9 @@ fn main() -> anyhow::Result<()> {
     }
     if is_wanted("tls") {
         runtime.block_on(tls::measure(&work.path().join("tls"), &mut report))?;
+    }
+    if is_wanted("picture") {
+        pictures::measure(&work.path().join("pictures"), &mut report)?;
     }
     report.finish(&kept.join("figures.json"))
 }

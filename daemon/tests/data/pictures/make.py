@@ -80,8 +80,11 @@ look.save("rgb.png")
 seen.save("seen.png")
 gray.save("gray.png")
 look.quantize(64).save("palette.png")
-hidden = look.quantize(63)
-hidden.paste(63, mask=alpha.point(lambda value: 255 * (value < 60)))
+few = look.quantize(63)
+indices = np.asarray(few).copy()
+indices[np.asarray(alpha) < 60] = 63
+hidden = Image.frombytes("P", (W, H), indices.tobytes())
+hidden.putpalette(few.getpalette()[: 63 * 3] + [1, 2, 3])
 hidden.save("palette-seen.png", transparency=63)
 small(Image.open("palette-seen.png").convert("RGBA"), "palette-seen")
 

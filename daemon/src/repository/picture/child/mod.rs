@@ -19,12 +19,13 @@ use std::time::Duration;
 use super::message::{Answer, Head};
 pub use work::{COMMAND, work};
 
-/// What a child may take by the clock where somebody waits. Its processor time ends it after five
-/// seconds already: this is for a machine that has other things to do.
-const WAITED_FOR: Duration = Duration::from_secs(15);
+/// What a child may take by the clock where somebody waits. It ends for good after five seconds of the
+/// processor's time, and can do nothing but compute: this is for a machine with so much else to do
+/// that these take longer, and says nothing of the image.
+const WAITED_FOR: Duration = Duration::from_secs(30);
 
 /// The same where nobody waits: it is the last that the machine does, and may get little of it.
-const BACKGROUND: Duration = Duration::from_secs(60);
+const BACKGROUND: Duration = Duration::from_secs(120);
 
 /// Of the content, at once: what a pipe holds.
 const PIECE_BYTES: usize = 64 * 1024;
