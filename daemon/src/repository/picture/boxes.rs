@@ -328,3 +328,54 @@ pub(super) fn jxl_stream(source: &mut Source<'_>) -> Option<Header> {
     let (width, height) = stream::dimensions(&source.bytes::<{ stream::HEADER_BYTES }>(0)?)?;
     Some(Header { size: Some((width.into(), height.into())), ..Header::default() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The place (x, y) of a picture of 3 x 2, turned by the quarter to the left.
+    fn left((x, y): (i32, i32), (width, height): (i32, i32)) -> ((i32, i32), (i32, i32)) {
+        ((y, width - 1 - x), (height, width))
+    }
+
+    /// Where EXIF's number has the stored place.
+    fn by_exif(number: u8, (x, y): (i32, i32), (width, height): (i32, i32)) -> (i32, i32) {
+        let (right, bottom) = (width - 1, height - 1);
+        match number {
+            2 => (right - x, y),
+            3 => (right - x, bottom - y),
+            4 => (x, bottom - y),
+            5 => (y, x),
+            6 => (bottom - y, x),
+            7 => (bottom - y, right - x),
+            8 => (y, right - x),
+            _ => (x, y),
+        }
+    }
+
+    #[test]
+    fn turns_and_mirrors_have_exifs_numbers() {
+        let mut seen = Vec::new();
+        for turns in 0..4 {
+            for mirror in [None, Some(0), Some(1)] {
+                let number = Primary { size: None, turns, mirror }.orientation();
+                for place in [(0, 0), (2, 0), (1, 1)] {
+                    let (mut there, mut size) = (place, (3, 2));
+                    for _ in 0..turns {
+                        (there, size) = left(there, size);
+                    }
+                    match mirror {
+                        Some(0) => there.1 = size.1 - 1 - there.1,
+                        Some(_) => there.0 = size.0 - 1 - there.0,
+                        None => {}
+                    }
+                    assert_eq!(by_exif(number, place, (3, 2)), there, "{turns} {mirror:?}");
+                }
+                seen.push(number);
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+}

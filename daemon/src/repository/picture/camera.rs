@@ -129,7 +129,7 @@ mod tests {
     fn directory(at: usize, entries: &[Entry], out: &mut Vec<u8>) {
         assert_eq!(out.len(), at);
         let mut extra_at = at + 2 + 12 * entries.len() + 4;
-        let mut extra = Vec::new();
+        let mut extra: Vec<u8> = Vec::new();
         out.extend((entries.len() as u16).to_le_bytes());
         for (tag, kind, count, data) in entries {
             out.extend(tag.to_le_bytes());

@@ -102,6 +102,7 @@ fn each_sample_says_what_it_is() {
             width: size.map(|(width, _)| width),
             height: size.map(|(_, height)| height),
             taken_at: taken_at.map(str::to_owned),
+            orientation: if name == "oriented.jpg" { 6 } else { 1 },
         };
         assert_eq!(found, wanted, "{name}");
         let first = &content[..content.len().min(DECIDING_BYTES)];
