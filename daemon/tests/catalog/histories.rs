@@ -35,6 +35,7 @@ fn change() -> impl Strategy<Value = Change> {
             media_type: ["image/png", "image/jpeg"][usize::from(content % 2)].to_owned(),
             width: None,
             height: Some(u32::from(content)),
+            orientation: None,
             taken_at: None,
             again,
             imported,

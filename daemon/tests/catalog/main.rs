@@ -15,4 +15,5 @@ mod people;
 mod people_histories;
 mod people_lists;
 mod people_names;
+mod pictures;
 mod scene;

@@ -94,6 +94,7 @@ impl Scene {
                 .to_owned(),
             width: Some(640),
             height: None,
+            orientation: Some(6),
             taken_at: Some("2021-07-04T18:30:00".to_owned()),
             again,
             imported: None,

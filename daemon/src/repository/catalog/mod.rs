@@ -71,6 +71,8 @@ pub struct NewImage {
     pub width: Option<u32>,
     /// Pixels, where the header could be read.
     pub height: Option<u32>,
+    /// As in [`ImageRecord::orientation`].
+    pub orientation: Option<u8>,
     /// As in [`ImageRecord::taken_at`].
     pub taken_at: Option<String>,
     /// How this upload treats what the person stored before; not asked of what is imported.
@@ -174,6 +176,37 @@ pub struct SyncedPartial {
     pub size_bytes: u64,
     /// Bytes that are on disk for sure.
     pub synced_bytes: u64,
+}
+
+/// What making pictures of a content came to. The small ones were made where there is a placeholder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownPicture {
+    /// As in [`ImageRecord::placeholder`].
+    pub placeholder: Option<String>,
+    /// Why it cannot be shown, in small.
+    pub fault: Option<String>,
+    /// Why it cannot be shown in large.
+    pub display_fault: Option<String>,
+}
+
+/// What making a picture of a content came to just now: what is None is as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPicture {
+    /// The content.
+    pub hash: BlobHash,
+    /// For those of its images of which it is not known.
+    pub orientation: Option<u8>,
+    /// The rest.
+    pub known: KnownPicture,
+}
+
+/// Contents of which no small pictures were made yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unmade {
+    /// They, the newest first; one that several images have may come several times.
+    pub hashes: Vec<BlobHash>,
+    /// Where to go on: below this image.
+    pub next: Option<ImageId>,
 }
 
 /// Why the catalog cannot answer: its disk, never the request.
@@ -354,6 +387,17 @@ pub trait Catalog: Send + Sync {
         last_before: Timestamp,
         now: Timestamp,
     ) -> CatalogResult<()>;
+
+    /// What making pictures of a content came to with this pipeline; None where nobody has tried.
+    fn picture(&self, hash: BlobHash, pipeline: u32) -> CatalogResult<Option<KnownPicture>>;
+
+    /// Notes what making pictures with this pipeline came to, and gives their placeholders to the
+    /// images of those contents. No change, so no event. In one transaction.
+    fn note_pictures(&self, pictures: &[NewPicture], pipeline: u32) -> CatalogResult<()>;
+
+    /// The contents of listed images of which this pipeline has neither made small pictures nor failed
+    /// to: among the newest images below this one, `limit` of which are looked at.
+    fn unmade(&self, pipeline: u32, below: Option<ImageId>, limit: u32) -> CatalogResult<Unmade>;
 
     /// Bytes of the images, listed or in the trash, of this person (or of all). Kept, not counted.
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64>;

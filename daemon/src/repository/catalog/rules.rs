@@ -43,6 +43,8 @@ pub(crate) trait Known {
     ) -> Result<Option<StoredImage>, Self::Error>;
     /// Whether the person purged this content.
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> Result<bool, Self::Error>;
+    /// The placeholder of a content of which pictures were made before.
+    fn placeholder(&self, hash: BlobHash) -> Result<Option<String>, Self::Error>;
 }
 
 /// What is to be written.
@@ -186,7 +188,7 @@ fn store<K: Known>(
         let is_kept = (1..=Imported::LAST_KEPT).contains(&wanted.0);
         let id = if is_kept && known.image(wanted)?.is_none() { wanted } else { next };
         let at = entry.uploaded_at.map_or(now, kept_time);
-        return verdict(Step::Insert, fresh(new, uploader, id, at), false);
+        return verdict(Step::Insert, fresh(new, uploader, id, at, known)?, false);
     }
     let there = match new.again {
         Again::SameNameOnly => known.listed_as(new.person, new.hash, &new.name)?,
@@ -209,7 +211,7 @@ fn store<K: Known>(
             let step = turn(&mut image, ImageState::Listed, now);
             verdict(step, image, true)
         }
-        None => verdict(Step::Insert, fresh(new, uploader, next, now), false),
+        None => verdict(Step::Insert, fresh(new, uploader, next, now, known)?, false),
     }
 }
 
@@ -245,8 +247,14 @@ fn turn(image: &mut StoredImage, to: ImageState, now: Timestamp) -> Step {
     Step::Turn(std::mem::replace(&mut image.state, to))
 }
 
-fn fresh(new: &NewImage, uploader: String, id: ImageId, at: Timestamp) -> StoredImage {
-    StoredImage {
+fn fresh<K: Known>(
+    new: &NewImage,
+    uploader: String,
+    id: ImageId,
+    at: Timestamp,
+    known: &K,
+) -> Result<StoredImage, K::Error> {
+    Ok(StoredImage {
         record: ImageRecord {
             id,
             name: new.name.as_str().to_owned(),
@@ -255,18 +263,18 @@ fn fresh(new: &NewImage, uploader: String, id: ImageId, at: Timestamp) -> Stored
             hash: Some(new.hash),
             media_type: Some(new.media_type.clone()),
             width: new.width,
-            orientation: None,
             height: new.height,
+            orientation: new.orientation,
             uploaded_at: Some(at),
             taken_at: new.taken_at.clone(),
-            placeholder: None,
+            placeholder: known.placeholder(new.hash)?,
             trashed_at: None,
         },
         hash: new.hash,
         size_bytes: new.size_bytes,
         person: new.person,
         state: ImageState::Listed,
-    }
+    })
 }
 
 fn nobody(person: PersonId) -> Refusal {

@@ -11,9 +11,52 @@ use super::Kept;
 use crate::repository::catalog::page::PagePlan;
 use crate::repository::catalog::people::book::Book as _;
 use crate::repository::catalog::rules::Known;
-use crate::repository::catalog::{ImageState, Imported, PersonId, StoredImage};
+use crate::repository::catalog::{
+    ImageState, Imported, KnownPicture, NewPicture, PersonId, StoredImage, Unmade,
+};
 
 impl Kept {
+    pub(super) fn note_picture(&mut self, new: &NewPicture, pipeline: u32) {
+        let NewPicture { hash, orientation, known } = new;
+        let kept = self.pictures.entry(*hash).or_default();
+        if kept.0 != pipeline {
+            *kept = (pipeline, KnownPicture::default());
+        }
+        let KnownPicture { placeholder, fault, display_fault } = known.clone();
+        kept.1.placeholder = placeholder.clone().or(kept.1.placeholder.take());
+        kept.1.fault = fault.or(kept.1.fault.take());
+        kept.1.display_fault = display_fault.or(kept.1.display_fault.take());
+        let is_of =
+            |image: &&mut StoredImage| image.hash == *hash && image.state != ImageState::Purged;
+        for image in self.images.values_mut().filter(is_of) {
+            let record = &mut image.record;
+            record.placeholder = placeholder.clone().or(record.placeholder.take());
+            record.orientation = record.orientation.or(*orientation);
+        }
+    }
+
+    pub(super) fn unmade(&self, pipeline: u32, below: Option<ImageId>, limit: u32) -> Unmade {
+        let is_made = |hash: &BlobHash| {
+            self.pictures.get(hash).is_some_and(|(with, known)| {
+                *with == pipeline && (known.placeholder.is_some() || known.fault.is_some())
+            })
+        };
+        let newest = self.in_state(ImageState::Listed).rev();
+        let looked_at: Vec<_> = newest
+            .filter(|image| below.is_none_or(|below| image.record.id < below))
+            .take(limit as usize)
+            .collect();
+        let last = looked_at.last().map(|image| image.record.id);
+        Unmade {
+            hashes: looked_at
+                .iter()
+                .map(|image| image.hash)
+                .filter(|hash| !is_made(hash))
+                .collect(),
+            next: last.filter(|_| looked_at.len() == limit as usize),
+        }
+    }
+
     pub(super) fn page(&self, plan: &PagePlan) -> ListReply {
         let is_whose = |image: &&StoredImage| {
             let uploader = || Some(PersonName::parse(&image.record.uploader).ok());
@@ -95,6 +138,10 @@ impl Known for Kept {
                 .then(|| image.clone())
         };
         Ok(self.imported.iter().find_map(same))
+    }
+
+    fn placeholder(&self, hash: BlobHash) -> Result<Option<String>, Infallible> {
+        Ok(self.pictures.get(&hash).and_then(|(_, known)| known.placeholder.clone()))
     }
 
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> Result<bool, Infallible> {

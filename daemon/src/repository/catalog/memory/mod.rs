@@ -24,8 +24,8 @@ use super::people::{
 };
 use super::rules::{self, Known, Step};
 use super::{
-    Catalog, CatalogResult, Change, Committed, ImageState, Imported, NewImage, PageQuery, PersonId,
-    PersonKind, Proposal, StoredImage, SyncedPartial,
+    Catalog, CatalogResult, Change, Committed, ImageState, Imported, KnownPicture, NewImage,
+    NewPicture, PageQuery, PersonId, PersonKind, Proposal, StoredImage, SyncedPartial, Unmade,
 };
 
 /// The catalog in memory.
@@ -46,6 +46,8 @@ struct Kept {
     /// The event of place n is at n - 1.
     events: Vec<Event>,
     partials: BTreeMap<(PersonId, BlobHash, u64), u64>,
+    /// What making pictures came to, with which pipeline.
+    pictures: BTreeMap<BlobHash, (u32, KnownPicture)>,
 }
 
 impl MemoryCatalog {
@@ -354,6 +356,22 @@ impl Catalog for MemoryCatalog {
             kept.seen(*device, last_before, now);
         }
         Ok(())
+    }
+
+    fn picture(&self, hash: BlobHash, pipeline: u32) -> CatalogResult<Option<KnownPicture>> {
+        let kept = self.kept();
+        let known = kept.pictures.get(&hash).filter(|(with, _)| *with == pipeline);
+        Ok(known.map(|(_, known)| known.clone()))
+    }
+
+    fn note_pictures(&self, pictures: &[NewPicture], pipeline: u32) -> CatalogResult<()> {
+        let mut kept = self.kept();
+        pictures.iter().for_each(|new| kept.note_picture(new, pipeline));
+        Ok(())
+    }
+
+    fn unmade(&self, pipeline: u32, below: Option<ImageId>, limit: u32) -> CatalogResult<Unmade> {
+        Ok(self.kept().unmade(pipeline, below, limit))
     }
 
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64> {

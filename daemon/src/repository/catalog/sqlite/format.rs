@@ -14,6 +14,7 @@ pub(super) const FORMAT: Format<'_> = Format {
         include_str!("schema/0001.sql"),
         include_str!("schema/0002.sql"),
         include_str!("schema/0003.sql"),
+        include_str!("schema/0004.sql"),
     ],
     first: "INSERT INTO meta (key, value) VALUES ('repository', lower(hex(randomblob(16))))",
     tables: &[
@@ -29,6 +30,7 @@ pub(super) const FORMAT: Format<'_> = Format {
         (3, "device", "id"),
         (3, "invitation", "id"),
         (3, "audit", "id"),
+        (4, "picture", "hash"),
     ],
     look,
 };

@@ -5,6 +5,7 @@
 
 mod format;
 mod people;
+mod pictures;
 mod read;
 mod rows;
 mod write;
@@ -29,8 +30,8 @@ use super::people::book::Book;
 use super::people::{Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, SecretHash};
 use super::rules::{self, Known};
 use super::{
-    Catalog, CatalogError, CatalogResult, Committed, ImageState, Imported, PageQuery, PersonId,
-    PersonKind, Proposal, StoredImage, SyncedPartial,
+    Catalog, CatalogError, CatalogResult, Committed, ImageState, Imported, KnownPicture,
+    NewPicture, PageQuery, PersonId, PersonKind, Proposal, StoredImage, SyncedPartial, Unmade,
 };
 
 /// Connections that read. Requests are short; more of them than processors only cost memory.
@@ -324,6 +325,18 @@ impl Catalog for SqliteCatalog {
         self.write(|writer| people::seen(writer, devices, last_before, now))
     }
 
+    fn picture(&self, hash: BlobHash, pipeline: u32) -> CatalogResult<Option<KnownPicture>> {
+        self.read(|reader| pictures::picture(reader, hash, pipeline))
+    }
+
+    fn note_pictures(&self, pictures: &[NewPicture], pipeline: u32) -> CatalogResult<()> {
+        self.write(|writer| pictures::note(writer, pictures, pipeline))
+    }
+
+    fn unmade(&self, pipeline: u32, below: Option<ImageId>, limit: u32) -> CatalogResult<Unmade> {
+        self.read(|reader| pictures::unmade(reader, pipeline, below, limit))
+    }
+
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64> {
         self.read(|reader| match person {
             Some(person) => people::bytes_of(reader, person),
@@ -356,6 +369,7 @@ mod tests {
                 media_type: "image/png".to_owned(),
                 width: None,
                 height: None,
+                orientation: None,
                 taken_at: None,
                 again: Again::Reuse,
                 imported: None,

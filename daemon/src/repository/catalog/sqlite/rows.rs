@@ -13,7 +13,7 @@ use crate::repository::catalog::{ImageState, Imported, PersonId, PersonKind, Sto
 /// What [`stored`] reads, of `image` joined with `person`.
 pub(super) const STORED: &str = "image.name, image.id, person.shown, image.size_bytes, image.blob, \
     image.media_type, image.width, image.height, image.uploaded_at, image.taken_at, \
-    image.placeholder, image.trashed_at, image.state, image.person";
+    image.placeholder, image.trashed_at, image.state, image.person, image.orientation";
 
 /// Where [`STORED`] has the name: first, so that a scan over names decodes no more.
 pub(super) const NAME: usize = 0;
@@ -30,8 +30,8 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredImage> {
             hash: Some(hash),
             media_type: row.get(5)?,
             width: row.get(6)?,
-            orientation: None,
             height: row.get(7)?,
+            orientation: row.get(14)?,
             uploaded_at: Some(time(8, row.get(8)?)?),
             taken_at: row.get(9)?,
             placeholder: row.get(10)?,
@@ -189,6 +189,12 @@ impl Known for Lookup<'_> {
             ORDER BY image.id LIMIT 1";
         let number = integer(entry.number);
         self.one(condition, (person.0, hash.0, number, name.as_str(), &entry.timestamp))
+    }
+
+    fn placeholder(&self, hash: BlobHash) -> rusqlite::Result<Option<String>> {
+        let sql = "SELECT placeholder FROM picture WHERE hash = ?";
+        let found = self.0.prepare_cached(sql)?.query_row([hash.0], |row| row.get(0)).optional();
+        found.map(Option::flatten)
     }
 
     fn has_tombstone(&self, person: PersonId, hash: BlobHash) -> rusqlite::Result<bool> {

@@ -196,8 +196,8 @@ fn insert(transaction: &Transaction<'_>, image: &StoredImage) -> rusqlite::Resul
     let record = &image.record;
     let mut statement = transaction.prepare_cached(
         "INSERT INTO image (id, person, name, blob, size_bytes, media_type, width, height, \
-         uploaded_at, taken_at, placeholder, state, trashed_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         uploaded_at, taken_at, placeholder, state, trashed_at, orientation) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     statement.execute((
         integer(record.id.0),
@@ -213,6 +213,7 @@ fn insert(transaction: &Transaction<'_>, image: &StoredImage) -> rusqlite::Resul
         &record.placeholder,
         state_number(image.state),
         record.trashed_at.map(Timestamp::as_millisecond),
+        record.orientation,
     ))?;
     Ok(())
 }
