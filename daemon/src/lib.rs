@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`config`], [`paths`] | what the daemon is told, and where its files are; alone read the environment |
 //! | [`private`] | a small file of this user alone, whole or not there |
+//! | [`cache`] | pictures that can be made or fetched again, within a budget |
 //! | [`database`] | a SQLite file: made, checked, migrated, never repaired |
 //! | [`tls`] | who the server is, by what a client knows it, and the encrypted stream between them |
 //! | [`service`] | what has this system start the daemon at login |
@@ -23,6 +24,7 @@
 //! change, which goes back out over every `link`. A daemon that is itself the server reaches it
 //! over a pipe in memory, so nothing above `session` asks which of the two it is.
 
+pub mod cache;
 pub mod config;
 pub mod control;
 pub mod daemon;

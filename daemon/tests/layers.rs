@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, u32)] = &[
     ("config", 0),
     ("paths", 0),
+    ("cache", 0),
     ("database", 0),
     ("private", 0),
     ("tls", 1),
