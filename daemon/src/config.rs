@@ -85,6 +85,8 @@ pub struct Config {
     pub mode: Mode,
     /// How folders are watched.
     pub watch: WatchConfig,
+    /// Bytes of pictures that a client keeps of those that it has looked at.
+    pub variants_budget_bytes: u64,
 }
 
 /// How folders are watched.
@@ -114,6 +116,8 @@ pub enum Mode {
     Server(Box<ServerConfig>),
 }
 
+/// Pictures that a client keeps: what a person looks at in a month.
+const VARIANTS_BUDGET_BYTES: u64 = 512 * 1024 * 1024;
 /// A file that has not changed for so long is whole, where nothing better tells: programs that pause
 /// longer while they write are rare, and a person waits that long.
 const SETTLE_SECONDS: u32 = 2;
@@ -209,7 +213,9 @@ impl Config {
             Mode::Client { connect }
         };
         let watch = watch(&flags.watch, &file.watch);
-        Ok(Config { user, file: absolute(path), mode, watch })
+        let variants_budget_bytes =
+            file.client.variants_budget.map_or(VARIANTS_BUDGET_BYTES, |size| size.0);
+        Ok(Config { user, file: absolute(path), mode, watch, variants_budget_bytes })
     }
 }
 

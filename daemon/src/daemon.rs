@@ -5,6 +5,7 @@
 //! from the session upwards nothing knows whether this is the client or the server.
 
 use std::io;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Cache;
 use crate::config::{Config, Mode, Remembered, ServerConfig};
 use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool};
 use crate::paths::Paths;
@@ -117,7 +119,7 @@ impl Daemon {
             connect_timeout: CONNECT_TIMEOUT,
         };
         let (session, session_task) = Session::start(settings);
-        let transfers = Transfers::new(session.clone());
+        let transfers = Transfers::new(session.clone()).keeping(looked_at(&config, &paths));
         let remembered = memory.remembered().url;
         let leads_to = match (&serving, &address) {
             (Some(_), _) => Some("local".to_owned()),
@@ -257,6 +259,7 @@ impl Serving {
             reserve_bytes: reserve(told, paths),
             person_quota_bytes: told.person_quota_bytes,
             repository_quota_bytes: told.repository_quota_bytes,
+            making: told.variants.then(|| making(told)),
         };
         let opened = spawn_blocking(move || Repository::open(settings)).await;
         let repository = opened.map_err(|error| internal("open the repository", &error))?;
@@ -317,6 +320,26 @@ impl Serving {
             None => tracing::error!("the server is still in use and is cut"),
         }
         self.repository.close().await;
+    }
+}
+
+/// Where a client keeps the pictures that it has looked at. A server has its own.
+fn looked_at(config: &Config, paths: &Paths) -> Cache {
+    let budget_bytes = match config.mode {
+        Mode::Client { .. } => config.variants_budget_bytes,
+        Mode::Server(_) => 0,
+    };
+    // They are the server's, whatever made them there.
+    Cache::new(paths.cache.join("variants"), 0, budget_bytes)
+}
+
+/// How pictures are made: with a processor left to everything else, where there are several.
+fn making(told: &ServerConfig) -> repository::Making {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    repository::Making {
+        program: repository::this_program(),
+        threads: processors.saturating_sub(1).max(1),
+        budget_bytes: told.variants_budget_bytes,
     }
 }
 

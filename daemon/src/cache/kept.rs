@@ -55,7 +55,7 @@ pub(super) fn head(media_type: &str, bytes: &[u8]) -> Vec<u8> {
 impl Kept {
     /// One that is in memory alone, because the disk did not take it.
     #[must_use]
-    pub fn in_memory(media_type: &str, bytes: Bytes) -> Kept {
+    pub fn new(media_type: &str, bytes: Bytes) -> Kept {
         Kept {
             media_type: media_type.to_owned(),
             hash: BlobHash(*blake3::hash(&bytes).as_bytes()),
@@ -109,6 +109,15 @@ impl Kept {
         self
     }
 
+    /// It, where it is in memory.
+    #[must_use]
+    pub fn in_memory(&self) -> Option<Bytes> {
+        match &self.place {
+            Place::Memory(bytes) => Some(bytes.clone()),
+            Place::File(..) => None,
+        }
+    }
+
     /// Bytes of it.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
@@ -138,8 +147,8 @@ impl Kept {
     /// # Errors
     /// The disk's.
     pub fn bytes(&self) -> io::Result<Bytes> {
-        if let Place::Memory(bytes) = &self.place {
-            return Ok(bytes.clone());
+        if let Some(bytes) = self.in_memory() {
+            return Ok(bytes);
         }
         let len = usize::try_from(self.size_bytes).map_err(io::Error::other)?;
         let mut bytes = vec![0; len];

@@ -42,6 +42,8 @@ pub(super) struct Server {
     pub(super) person_quota: Option<Size>,
     pub(super) repository_quota: Option<Size>,
     pub(super) reserve: Option<Reserve>,
+    pub(super) variants: Option<bool>,
+    pub(super) variants_budget: Option<Size>,
     pub(super) max_sessions: Option<Count>,
     pub(super) sessions_per_address: Option<Count>,
     pub(super) sessions_per_person: Option<Count>,
@@ -56,6 +58,7 @@ pub(super) struct Server {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Client {
     pub(super) connect: Option<String>,
+    pub(super) variants_budget: Option<Size>,
     pub(super) user: Option<String>,
 }
 

@@ -46,6 +46,10 @@ pub struct ServerConfig {
     pub repository_quota_bytes: Option<u64>,
     /// What contents leave free of their disk.
     pub reserve: Reserve,
+    /// Whether pictures are made for looking at images.
+    pub variants: bool,
+    /// Bytes of them that are kept.
+    pub variants_budget_bytes: u64,
     /// Sessions at once.
     pub max_sessions: u32,
     /// Of these from one address, but from this computer's own.
@@ -73,6 +77,8 @@ const TRASH_DAYS: u32 = 30;
 const STAGING_DAYS: u32 = 7;
 /// Room for interrupted uploads: eight of the largest images.
 const STAGING_QUOTA_BYTES: u64 = 8 * MAX_IMAGE_BYTES;
+/// Pictures that are kept: the small ones of 60,000 photographs.
+const VARIANTS_BUDGET_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 /// Sessions at once: what a group that shares a server never reaches, at under 100 MB if it did.
 const MAX_SESSIONS: u32 = 10_000;
 /// Of these from one address: a class behind one router, each with a few programs.
@@ -144,6 +150,8 @@ pub(super) fn server(
         person_quota_bytes: file.person_quota.map(|size| size.0),
         repository_quota_bytes: file.repository_quota.map(|size| size.0),
         reserve: file.reserve.unwrap_or_default(),
+        variants: file.variants.unwrap_or(true),
+        variants_budget_bytes: bytes(file.variants_budget, VARIANTS_BUDGET_BYTES),
         max_sessions: count(file.max_sessions, MAX_SESSIONS),
         sessions_per_address: count(file.sessions_per_address, SESSIONS_PER_ADDRESS),
         sessions_per_person: count(file.sessions_per_person, SESSIONS_PER_PERSON),

@@ -12,7 +12,7 @@ use super::wire::{Closed, Replies, Requests};
 use super::{Context, Farewells};
 use super::{
     change, connect, download, enqueue, events, examine, images, leave, people, queue, status,
-    upload, watch,
+    upload, view, watch,
 };
 
 /// What every request but a streamed upload comes to.
@@ -142,9 +142,8 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Limit { up, down } => queue::limit(context, up, down).await,
         Request::People(request) => people::people(context, request).await,
         Request::Watch(request) => watch::watch(context, request).await,
-        Request::View { .. } | Request::Exif(_) => {
-            Err(Refusal::new(ErrorCode::Unsupported, "pictures are not made yet"))
-        }
+        Request::View { image, variant } => view::view(context, image, variant, replies).await,
+        Request::Exif(image) => view::exif(context, image).await,
         Request::Data(_) | Request::End => Err(Refusal::new(
             ErrorCode::BadRequest,
             "content came, but no upload that it belongs to",

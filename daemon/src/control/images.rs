@@ -10,6 +10,7 @@ use super::resolve;
 
 pub(super) async fn list(context: &Context, list: List) -> Answer {
     let page = context.session.peer().await?.list(list).await?;
+    context.transfers.learn(&page.images);
     Ok(Outcome::Images(page))
 }
 

@@ -14,6 +14,7 @@ use crate::server::{FAILED_BY_ADDRESS, FAILED_BY_NAME, GUESTS_BY_ADDRESS, HEAD_B
 pub(super) struct Used {
     pub(super) sessions: u32,
     pub(super) kept_bytes: Option<u64>,
+    pub(super) variants_bytes: Option<u64>,
 }
 
 pub(super) fn limits(told: &ServerConfig, reserve_bytes: u64, used: Used) -> Vec<LimitStatus> {
@@ -33,6 +34,8 @@ pub(super) fn limits(told: &ServerConfig, reserve_bytes: u64, used: Used) -> Vec
         person_quota_bytes,
         repository_quota_bytes,
         reserve,
+        variants,
+        variants_budget_bytes,
         max_sessions,
         sessions_per_address,
         sessions_per_person,
@@ -72,6 +75,11 @@ pub(super) fn limits(told: &ServerConfig, reserve_bytes: u64, used: Used) -> Vec
             ..set("repository_quota", quota(*repository_quota_bytes))
         },
         set("reserve", reserve),
+        set("variants", variants.to_string()),
+        LimitStatus {
+            used: used.variants_bytes.map(size),
+            ..set("variants_budget", size(*variants_budget_bytes))
+        },
         set("staging_quota", size(*staging_quota_bytes)),
         set("staging_days", count(staging_days)),
         set("trash_days", count(trash_days)),

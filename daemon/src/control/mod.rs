@@ -23,6 +23,7 @@ mod resolve;
 mod spool;
 mod status;
 mod upload;
+mod view;
 mod watch;
 mod wire;
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use imgrepo_proto::Refusal;
-use imgrepo_proto::control::reply::{DaemonStatus, ServerStatus, SessionStatus, Status};
+use imgrepo_proto::control::reply::{
+    DaemonStatus, PicturesStatus, ServerStatus, SessionStatus, Status,
+};
 use imgrepo_proto::session::command::List;
 
 use super::limits::{Used, limits};
@@ -51,7 +53,9 @@ async fn server(facts: &ServerFacts, reserve_bytes: u64) -> ServerStatus {
     let one = List { limit: Some(1), ..List::default() };
     // The catalog keeps the counts; one that cannot be read has said so in the log.
     let page = repository.list(&owner, one).await;
+    let making = repository.making();
     let used = Used {
+        variants_bytes: making.and_then(|making| making.kept_bytes),
         sessions: server.sessions(),
         kept_bytes: repository.usage().await.ok().map(|usage| usage.kept_bytes),
     };
@@ -65,6 +69,10 @@ async fn server(facts: &ServerFacts, reserve_bytes: u64) -> ServerStatus {
         addresses: addresses.iter().flatten().map(ToString::to_string).collect(),
         limits: limits(told, reserve_bytes, used),
         sessions: used.sessions,
+        pictures: making.map(|making| PicturesStatus {
+            waiting: making.waiting as u64,
+            is_searching: making.is_searching,
+        }),
         images: page.ok().and_then(|page| page.total).unwrap_or(0),
         data: data.clone(),
     }

@@ -21,6 +21,7 @@ use super::lock::Lock;
 use super::people;
 use super::pins::{Pins, Removal};
 use super::queue::{GROUP, Next, Purge, Queue, Then, Work};
+use super::variants::Variants;
 
 /// Blobs that the sweep looks at before it looks whether anybody waits: about a millisecond.
 const SWEEP_STEP: usize = 64;
@@ -31,6 +32,7 @@ pub(crate) struct Committer {
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) pins: Arc<Pins>,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) variants: Arc<Variants>,
     pub(crate) announced: watch::Sender<Seq>,
     pub(crate) sweep: Option<Sweep>,
     /// Held until the last change is committed; None for a repository in memory.
@@ -84,6 +86,9 @@ impl Committer {
         for hash in hashes {
             let removal = self.pins.remove_garbage(hash, &*self.catalog, &*self.blobs);
             self.is_clean &= removal != Removal::Failed;
+            if removal == Removal::Removed {
+                self.variants.forget(hash);
+            }
         }
     }
 
@@ -121,7 +126,7 @@ impl Committer {
             }
         }
         let outcomes = self.commit_group(&proposals);
-        let mut garbage = Vec::new();
+        let (mut garbage, mut fresh) = (Vec::new(), Vec::new());
         let mut newest = None;
         for ((hearer, outcome), proposal) in hearers.into_iter().zip(outcomes).zip(&proposals) {
             if let Ok(committed) = &outcome {
@@ -129,8 +134,12 @@ impl Committer {
                 if let Some(record) = &committed.record {
                     record.log();
                 }
-                if matches!(proposal.change, Change::Purge(_)) {
-                    garbage.extend(committed.image.hash);
+                match proposal.change {
+                    Change::Purge(_) => garbage.extend(committed.image.hash),
+                    Change::Store(_) | Change::Restore(_) if committed.seq.is_some() => {
+                        fresh.extend(committed.image.hash);
+                    }
+                    _ => {}
                 }
             }
             match hearer {
@@ -154,6 +163,8 @@ impl Committer {
         if let Some(newest) = newest {
             self.announced.send_replace(newest);
         }
+        // In the end: nobody waits for a picture that nobody has heard of.
+        fresh.into_iter().for_each(|hash| self.variants.fresh(hash));
         self.collect(garbage);
         if !seen.is_empty() {
             self.seen(&seen);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use imgrepo_proto::session::command::Target;
 use imgrepo_proto::{ImageRecord, Refusal};
 
@@ -70,10 +70,30 @@ impl Repository {
 }
 
 impl Content {
+    /// What this blob holds.
+    pub(super) fn of(blob: Arc<dyn Blob>) -> Content {
+        Content { blob }
+    }
+
+    pub(super) fn into_blob(self) -> Arc<dyn Blob> {
+        self.blob
+    }
+
     /// Bytes of it.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.blob.size_bytes()
+    }
+
+    /// All of it: for what is known to be small.
+    ///
+    /// # Errors
+    /// `internal` where the disk fails.
+    pub async fn whole(&self) -> Result<Bytes, Refusal> {
+        match self.blob.in_memory() {
+            Some(bytes) => Ok(bytes),
+            None => self.read(0, usize::MAX, 0).await.map(BytesMut::freeze),
+        }
     }
 
     /// At most `len` bytes from `offset`, fewer only at the end, behind `head` zero bytes: room for

@@ -20,6 +20,7 @@ use commit::Ended;
 use pins::Pins;
 use queue::{Answer, Purge, Queue, Work};
 use staging::Staging;
+use variants::Variants;
 
 mod announced;
 mod appending;
@@ -44,6 +45,7 @@ mod quota;
 mod receiving;
 mod room;
 mod staging;
+mod variants;
 
 pub use content::Content;
 pub(crate) use faults::not_an_image;
@@ -52,6 +54,7 @@ pub use people::{Action, Actor, Authentication, LOCAL, Object, Role, authorize};
 pub use quota::Usage;
 pub use receiving::Receiving;
 pub use room::disk_bytes;
+pub use variants::{Making, MakingStatus, Seen, Shown, this_program};
 
 /// Hears of the outcome of a change, once: right after the commit and before the change is
 /// announced, on the committer's thread, so it must not block.
@@ -85,11 +88,13 @@ pub struct Settings {
     pub person_quota_bytes: Option<u64>,
     /// The same of everybody's images together.
     pub repository_quota_bytes: Option<u64>,
+    /// How pictures are made for looking at images; None: they are not.
+    pub making: Option<Making>,
 }
 
 impl Settings {
     /// The defaults: images to 4 GiB; interrupted uploads for 7 days, 32 GiB of them; the trash for
-    /// 30 days; 64 MiB of the disk left free; no quotas.
+    /// 30 days; 64 MiB of the disk left free; no quotas, no pictures.
     #[must_use]
     pub fn new(data: PathBuf, owner: PersonName) -> Settings {
         Settings {
@@ -102,6 +107,7 @@ impl Settings {
             reserve_bytes: 64 * 1024 * 1024,
             person_quota_bytes: None,
             repository_quota_bytes: None,
+            making: None,
         }
     }
 }
@@ -129,6 +135,9 @@ struct Inner {
     /// Whoever acts on people has it, so that what they may is still so when it is committed.
     people_turn: Mutex<()>,
     coming: Arc<quota::Coming>,
+    variants: Arc<Variants>,
+    /// Bytes of pictures that may be whole in memory.
+    shown: Arc<Semaphore>,
     appender: Mutex<Option<JoinHandle<()>>>,
     committer: Mutex<Option<JoinHandle<Ended>>>,
 }
@@ -212,6 +221,7 @@ impl Repository {
 impl Inner {
     /// Ends the appender and the committer and writes the last word. Blocks for as long as the last group takes.
     fn close(&self) {
+        self.variants.close();
         self.appends.close();
         let appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The last handle may go in a refusal, on the appender's own thread.

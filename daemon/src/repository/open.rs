@@ -18,6 +18,7 @@ use super::lock::{Before, Lock};
 use super::pins::Pins;
 use super::queue::Queue;
 use super::staging::{Room, Staging};
+use super::variants::{SHOWN_BYTES, Variants};
 use super::{
     Actor, IN_MEMORY_BYTES, Inner, LOCAL, Repository, Role, SWEEP_AT_OPEN, SYNCS_IN_FLIGHT,
     Settings,
@@ -158,6 +159,8 @@ fn build(
     if let Some(lock) = &mut lock {
         lock.open().map_err(disk)?;
     }
+    // Ended by `Inner::close`.
+    let variants = Arc::new(Variants::open(&settings, &catalog, &blobs).map_err(disk)?);
     let queue = Arc::new(Queue::default());
     let (announce, announced) = watch::channel(newest);
     let committer = Committer {
@@ -165,6 +168,7 @@ fn build(
         blobs: blobs.clone(),
         pins: pins.clone(),
         queue: queue.clone(),
+        variants: variants.clone(),
         announced: announce,
         sweep,
         lock,
@@ -199,6 +203,8 @@ fn build(
             people: watch::Sender::new(0),
             people_turn: Mutex::default(),
             coming: Arc::default(),
+            variants,
+            shown: Arc::new(Semaphore::new(SHOWN_BYTES)),
             appender: Mutex::new(Some(appender)),
             committer: Mutex::new(Some(committer)),
         }),

@@ -320,7 +320,7 @@ fn proposal(wanted: Wanted, placed: Placed, answer: Answer<UploadReply>) -> Work
         media_type: probe.media_type.to_owned(),
         width: probe.width,
         height: probe.height,
-        orientation: probe.orientation,
+        orientation: Some(probe.orientation),
         taken_at: taken_at.or_else(|| probe.taken_at.clone()),
         again,
         imported,

@@ -11,31 +11,36 @@ mod download;
 mod fetching;
 mod machine;
 mod opening;
+mod pictures;
 pub mod queue;
 mod rate;
 mod reader;
 mod source;
 mod upload;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use imgrepo_proto::control::queue::{Direction, Rates, TransferStatus, UploadId};
 use imgrepo_proto::control::reply::{Phase, Progress, Size};
-use imgrepo_proto::session::command::Target;
+use imgrepo_proto::session::command::{Target, Variant};
 use imgrepo_proto::session::reply::UploadReply;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageRecord, Refusal};
 use tokio::sync::watch;
 
+use crate::cache::Cache;
 use crate::session::{Peer, Session};
 
 pub use download::AsyncSink;
+pub use pictures::Picture;
 pub use source::Source;
 pub use upload::UploadMeta;
 
 use active::{Active, Listed};
 use opening::NotOpened;
+use pictures::Pictures;
 use rate::Gate;
 
 /// Transfers that a status tells of, at most.
@@ -48,6 +53,7 @@ pub struct Transfers {
     session: Session,
     gates: Arc<Gates>,
     active: Active,
+    pictures: Pictures,
 }
 
 #[derive(Debug)]
@@ -74,7 +80,15 @@ impl Transfers {
     #[must_use]
     pub fn new(session: Session) -> Transfers {
         let gates = Arc::new(Gates { up: Gate::new(), down: Gate::new() });
-        Transfers { session, gates, active: Active::default() }
+        let pictures = Pictures::new(session.clone(), Cache::new(PathBuf::new(), 0, 0));
+        Transfers { session, gates, active: Active::default(), pictures }
+    }
+
+    /// The same, which keeps pictures that were looked at in this cache.
+    #[must_use]
+    pub fn keeping(mut self, cache: Cache) -> Transfers {
+        self.pictures = Pictures::new(self.session.clone(), cache);
+        self
     }
 
     /// Stores a file's content, through cuts of the session. Dropping the future gives it up.
@@ -130,6 +144,21 @@ impl Transfers {
         let listed = self.active.begin(named, Direction::Down, progress.subscribe(), None);
         let sink = Told { sink, progress, listed };
         download::download(&self.session, &self.gates.down, target, offset, sink).await
+    }
+
+    /// A picture of an image, whole: one that was looked at before costs no network. Dropping the future
+    /// gives it up.
+    ///
+    /// # Errors
+    /// The server's refusal, `not_viewable` among them; `not_connected`; `unsupported` by an old server
+    /// where the image itself cannot be shown.
+    pub async fn view(&self, target: Target, variant: Variant) -> Result<Picture, Refusal> {
+        self.pictures.view(&self.gates.down, target, variant).await
+    }
+
+    /// Takes note of records that passed: their pictures are found without asking for them again.
+    pub fn learn<'a>(&self, records: impl IntoIterator<Item = &'a ImageRecord>) {
+        self.pictures.learn(records);
     }
 
     /// How many are under way.

@@ -315,9 +315,21 @@ pub struct ServerStatus {
     pub sessions: u32,
     /// Images that are listed.
     pub images: u64,
+    /// The pictures of them that are made for looking at them; None where none are.
+    #[serde(default)]
+    pub pictures: Option<PicturesStatus>,
     /// Where it keeps them.
     #[serde(with = "super::path")]
     pub data: PathBuf,
+}
+
+/// The making of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PicturesStatus {
+    /// Images whose pictures are to be made.
+    pub waiting: u64,
+    /// Whether there may be more: it is still looked.
+    pub is_searching: bool,
 }
 
 /// One of a server's limits.

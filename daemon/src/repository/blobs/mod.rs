@@ -13,11 +13,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
+pub(crate) use reader::Reader;
+
 #[cfg(test)]
 mod conformance;
 mod files;
 pub(super) mod journal;
 pub mod memory;
+mod reader;
 
 /// The largest content that is appended. Measured: one file with its syncs costs as much as writing
 /// some 250 KB, so above that writing a content twice costs more than it saves.
@@ -60,4 +63,9 @@ pub trait Blob: Send + Sync {
 
     /// Reads from this offset until the buffer is full; an end before that is an error.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The content, where all of it is in memory.
+    fn in_memory(&self) -> Option<Bytes> {
+        None
+    }
 }

@@ -14,9 +14,8 @@ use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 use super::metadata::Line;
-use super::reader::Reader;
 use super::{ExportSummary, IMAGES, LeftOut, METADATA, Told, file_error, timestamp};
-use crate::repository::blobs::Blob;
+use crate::repository::blobs::{Blob, Reader};
 use crate::repository::catalog::PageQuery;
 use crate::repository::picture::thumbnail;
 use crate::repository::{Inner, Repository, faults};

@@ -28,7 +28,6 @@ mod folder;
 mod import;
 mod metadata;
 mod plan;
-mod reader;
 mod timestamp;
 
 pub use folder::Folder;

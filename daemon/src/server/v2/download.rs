@@ -1,4 +1,4 @@
-//! DOWNLOAD: one task reads and sends as far as the client's acknowledgements let it.
+//! DOWNLOAD and VIEW: one task reads and sends as far as the client's acknowledgements let it.
 
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use imgrepo_proto::limits::DATA_MESSAGE_BYTES;
 use imgrepo_proto::session::command::Download;
 use imgrepo_proto::session::data::HEADER_BYTES;
 use imgrepo_proto::session::reply::{DownloadReply, SizeInfo};
+use imgrepo_proto::session::view::View;
 use imgrepo_proto::session::{DataHeader, ServerMessage};
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use super::flight::Flight;
 use crate::link::window::{SendFlow, SharedWindow};
-use crate::repository::Actor;
+use crate::repository::{Actor, Content};
 
 /// How far this download may go, as its acknowledgements come.
 pub(super) fn flow(offset: u64, window: u64, session: &SharedWindow) -> SendFlow {
@@ -21,7 +22,34 @@ pub(super) fn flow(offset: u64, window: u64, session: &SharedWindow) -> SendFlow
 }
 
 pub(super) async fn run(flight: Flight, flow: SendFlow, actor: Actor, download: Download) {
-    match send(&flight, &flow, &actor, download).await {
+    let opened = open(&flight, &actor, download).await;
+    finish(flight, flow, opened).await;
+}
+
+pub(super) async fn view(flight: Flight, flow: SendFlow, actor: Actor, view: View) {
+    let seen = flight.repository().view(&actor, &view).await;
+    let opened = seen.map(|seen| {
+        let (size, media_type) = (seen.content.size(), Some(seen.media_type));
+        let info = SizeInfo { size, name: seen.record.name, hash: seen.hash, media_type };
+        Outgoing { info, content: seen.content, from: 0, to: size }
+    });
+    finish(flight, flow, opened).await;
+}
+
+/// A content on its way out.
+struct Outgoing {
+    info: SizeInfo,
+    content: Content,
+    from: u64,
+    to: u64,
+}
+
+async fn finish(flight: Flight, flow: SendFlow, opened: Result<Outgoing, Refusal>) {
+    let sent = match opened {
+        Ok(outgoing) => send(&flight, &flow, outgoing).await,
+        Err(refusal) => Err(refusal),
+    };
+    match sent {
         Ok(Some(reply)) => flight.reply_in_order(reply).await,
         // The link is over or about to be.
         Ok(None) => {}
@@ -29,12 +57,7 @@ pub(super) async fn run(flight: Flight, flow: SendFlow, actor: Actor, download: 
     }
 }
 
-async fn send(
-    flight: &Flight,
-    flow: &SendFlow,
-    actor: &Actor,
-    download: Download,
-) -> Result<Option<DownloadReply>, Refusal> {
+async fn open(flight: &Flight, actor: &Actor, download: Download) -> Result<Outgoing, Refusal> {
     let (record, content) = flight.repository().content(actor, &download.target).await?;
     let size = content.size();
     if download.offset > size {
@@ -45,19 +68,28 @@ async fn send(
     let Some(hash) = record.hash else {
         return Err(Refusal::new(ErrorCode::Internal, "the image's hash is not known"));
     };
-    let id = flight.id();
+    let from = download.offset;
+    let to = download.length.map_or(size, |length| from.saturating_add(length).min(size));
     let info = SizeInfo { size, name: record.name, hash, media_type: record.media_type };
+    Ok(Outgoing { info, content, from, to })
+}
+
+async fn send(
+    flight: &Flight,
+    flow: &SendFlow,
+    outgoing: Outgoing,
+) -> Result<Option<DownloadReply>, Refusal> {
+    let Outgoing { info, content, from, to } = outgoing;
+    let (id, hash) = (flight.id(), info.hash);
     let outbox = &flight.common().outbox;
     if outbox.send(ServerMessage::SizeInfo { id, info }.encode()).await.is_err() {
         return Ok(None);
     }
-    let end =
-        download.length.map_or(size, |length| download.offset.saturating_add(length).min(size));
     let patience = flight.common().context.settings.timeouts.download_stall;
     let chunk = flight.common().context.settings.limits.chunk as usize;
-    let mut at = download.offset;
-    while at < end {
-        let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+    let mut at = from;
+    while at < to {
+        let left = usize::try_from(to - at).unwrap_or(usize::MAX);
         let want = left.min(DATA_MESSAGE_BYTES).min(chunk);
         let Some((offset, len)) = reserve(flow, want, patience).await else {
             outbox.close(1008, "the client does not acknowledge what it is sent");

@@ -190,6 +190,7 @@ impl Session {
             Command::Download(download) => {
                 Flow::Out(download::flow(download.offset, window, &self.downloads))
             }
+            Command::View(_) => Flow::Out(download::flow(0, window, &self.downloads)),
             _ => Flow::None,
         };
         if !self.common.requests.open(id, flow.clone()) {
@@ -205,6 +206,10 @@ impl Session {
             (Command::Download(download), Flow::Out(flow)) => {
                 self.tasks.spawn(download::run(flight, flow, actor, download))
             }
+            (Command::View(view), Flow::Out(flow)) => {
+                self.tasks.spawn(download::view(flight, flow, actor, view))
+            }
+            (Command::Exif(target), _) => self.tasks.spawn(read::exif(flight, actor, target)),
             (Command::List(list), _) => self.tasks.spawn(read::list(flight, actor, list)),
             (Command::Info(target), _) => self.tasks.spawn(read::info(flight, actor, target)),
             (Command::Have(have), _) => self.tasks.spawn(read::have(flight, actor, have)),

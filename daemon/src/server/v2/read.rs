@@ -1,9 +1,10 @@
-//! LIST, INFO, HAVE and EVENTS: each reads in a task of its own, so none waits for another. Pages
+//! LIST, INFO, HAVE, EXIF and EVENTS: each reads in a task of its own, so none waits for another. Pages
 //! are cut to what one text message holds.
 
 use imgrepo_proto::limits::MAX_TEXT_BYTES;
 use imgrepo_proto::session::command::{Events, Have, List, Target};
 use imgrepo_proto::session::reply::ImageReply;
+use imgrepo_proto::session::view::ExifReply;
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use super::flight::Flight;
@@ -13,6 +14,11 @@ use crate::repository::Actor;
 pub(super) async fn info(flight: Flight, actor: Actor, target: Target) {
     let outcome = flight.repository().info(&actor, &target).await;
     flight.reply(outcome.map(|image| ImageReply { image }));
+}
+
+pub(super) async fn exif(flight: Flight, actor: Actor, target: Target) {
+    let outcome = flight.repository().exif(&actor, &target).await;
+    flight.reply(outcome.map(|exif| ExifReply { exif }));
 }
 
 pub(super) async fn list(flight: Flight, actor: Actor, mut list: List) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use imgrepo_proto::control::reply::{Info, Size};
 use imgrepo_proto::limits::{DATA_MESSAGE_BYTES, SessionLimits};
-use imgrepo_proto::session::command::{Command, Download, Target, Upload};
+use imgrepo_proto::session::command::{Command, Download, Target, Upload, View};
 use imgrepo_proto::session::data::{DataHeader, HEADER_BYTES};
 use imgrepo_proto::session::reply::{DownloadReply, UploadReply};
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, Refusal};
@@ -135,7 +135,7 @@ pub struct DownloadCall(Kind);
 #[derive(Debug)]
 enum Kind {
     Failed(CallError),
-    V2 { call: Call, image: ImageId, ack_every: u64, acked: u64 },
+    V2 { call: Call, word: &'static str, image: ImageId, ack_every: u64, acked: u64 },
     Old(Old),
 }
 
@@ -151,14 +151,24 @@ struct Old {
 
 impl DownloadCall {
     pub(super) async fn begin(v2: &Arc<V2>, download: Download) -> Self {
+        let (offset, image) = (download.offset, download.target.image);
+        DownloadCall::ask(v2, Command::Download(download), image, offset).await
+    }
+
+    /// A picture comes as a content does.
+    pub(super) async fn view(v2: &Arc<V2>, view: View) -> Self {
+        let image = view.target.image;
+        DownloadCall::ask(v2, Command::View(view), image, 0).await
+    }
+
+    async fn ask(v2: &Arc<V2>, command: Command, image: Option<ImageId>, offset: u64) -> Self {
         let limits = v2.limits();
-        let offset = download.offset;
-        let image = download.target.image.unwrap_or(ImageId(0));
+        let (word, image) = (command.word(), image.unwrap_or(ImageId(0)));
         let slot = Slot::receiving(offset, limits.window);
-        match v2.begin(Command::Download(download), slot).await {
+        match v2.begin(command, slot).await {
             Ok(call) => {
                 let ack_every = ack_every(limits);
-                DownloadCall(Kind::V2 { call, image, ack_every, acked: offset })
+                DownloadCall(Kind::V2 { call, word, image, ack_every, acked: offset })
             }
             Err(error) => DownloadCall(Kind::Failed(error)),
         }
@@ -190,13 +200,13 @@ impl DownloadCall {
         match &mut self.0 {
             Kind::Failed(error) => error.clone().into(),
             Kind::Old(old) => old.next().await,
-            Kind::V2 { call, image, .. } => loop {
+            Kind::V2 { call, word, image, .. } => loop {
                 return match call.slot.next().await {
                     Said::Size(info) => {
                         DownloadStep::Size(Size { image: *image, info: info.into() })
                     }
                     Said::Piece(offset, bytes) => DownloadStep::Data { offset, bytes },
-                    Said::Ended(ended) => match read_end::<DownloadReply>("DOWNLOAD", ended) {
+                    Said::Ended(ended) => match read_end::<DownloadReply>(word, ended) {
                         Ok(reply) => DownloadStep::Done(Some(reply.hash)),
                         Err(error) => error.into(),
                     },

@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use imgrepo_proto::limits::{MAX_HAVE, SessionLimits, V1_MAX_IMAGE_BYTES};
 use imgrepo_proto::session::command::{
-    Command, Download, Events, Have, List, Purge, Rename, Target, Upload,
+    Command, Download, Events, Have, List, Purge, Rename, Target, Upload, View,
 };
 use imgrepo_proto::session::reply::{EventsReply, HaveReply, ImageReply, ListReply, PurgeReply};
 use imgrepo_proto::session::v1::Entry;
+use imgrepo_proto::session::view::{Exif, ExifReply};
 use imgrepo_proto::{BlobHash, ErrorCode, Refusal, Seq};
 use serde::de::DeserializeOwned;
 
@@ -170,6 +171,16 @@ impl Peer {
         Ok(all)
     }
 
+    /// What the camera wrote into an image.
+    ///
+    /// # Errors
+    /// As [`Peer::list`]; `unsupported` by an old server.
+    pub async fn exif(&self, target: Target) -> Result<Option<Exif>, Refusal> {
+        let reply: ExifReply =
+            self.look("read what the camera wrote", Command::Exif(target)).await?;
+        Ok(reply.exif)
+    }
+
     /// A page of past events, oldest first. Of an old server: the latest that it told.
     ///
     /// # Errors
@@ -256,6 +267,16 @@ impl Peer {
         match &self.dialog {
             Dialog::V2(v2) => DownloadCall::begin(v2, Download { target, offset, length }).await,
             Dialog::V1(v1) => DownloadCall::begin_old(v1, &target, offset).await,
+        }
+    }
+
+    /// Asks for a picture of an image. An old server makes none: from there comes the image itself,
+    /// which has come whole before anything of it is seen, and it is for the caller to look whether
+    /// it is one that is shown as it is.
+    pub async fn view(&self, view: View) -> DownloadCall {
+        match &self.dialog {
+            Dialog::V2(v2) => DownloadCall::view(v2, view).await,
+            Dialog::V1(v1) => DownloadCall::begin_old(v1, &view.target, 0).await,
         }
     }
 

@@ -1,17 +1,21 @@
 //! A blob as something to read from in pieces, and to seek in: what copies and decodes wants. Called
-//! by the export.
+//! by the export, and for what the camera wrote.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use crate::repository::blobs::Blob;
+use super::Blob;
 
-/// Bytes that are read of a blob at once.
+/// Bytes that are read of a blob at once by who reads all of it.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// The same by who looks here and there.
+const SPARSE_BYTES: usize = 4 * 1024;
+
 /// A blob as something to read from, in pieces.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     blob: Arc<dyn Blob>,
+    piece_bytes: usize,
     /// The piece that was read last, and where in the blob it begins.
     piece: Vec<u8>,
     piece_at: u64,
@@ -19,8 +23,13 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(blob: Arc<dyn Blob>) -> Reader {
-        Reader { blob, piece: Vec::new(), piece_at: 0, at: 0 }
+    pub(crate) fn new(blob: Arc<dyn Blob>) -> Reader {
+        Reader { blob, piece_bytes: PIECE_BYTES, piece: Vec::new(), piece_at: 0, at: 0 }
+    }
+
+    /// For who reads a little here and there.
+    pub(crate) fn sparse(blob: Arc<dyn Blob>) -> Reader {
+        Reader { piece_bytes: SPARSE_BYTES, ..Reader::new(blob) }
     }
 }
 
@@ -32,7 +41,7 @@ impl BufRead for Reader {
         };
         if inside(self).is_none() {
             let left = self.blob.size_bytes().saturating_sub(self.at);
-            let len = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+            let len = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece_bytes);
             self.piece.clear();
             self.piece.resize(len, 0);
             self.piece_at = self.at;
