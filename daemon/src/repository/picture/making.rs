@@ -7,6 +7,7 @@
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Once;
+use std::sync::atomic::AtomicBool;
 
 use data_encoding::BASE64;
 use imgrepo_proto::session::view::Variant;
@@ -21,7 +22,8 @@ use super::shown::{self, Shown};
 use super::source::Source;
 
 /// Makes the pictures of one content in one child of this program, which must be `imgrepod`. Blocks:
-/// for a tenth of a second as a rule, for a minute at most. `read_at` gives all bytes at an offset.
+/// for a tenth of a second as a rule, for a minute at most, and not for long once it is to `stop`.
+/// `read_at` gives all bytes at an offset.
 ///
 /// # Errors
 /// [`Unshown`] says whether another time would do better.
@@ -30,6 +32,7 @@ pub fn render(
     order: &Order,
     size_bytes: u64,
     read_at: &mut dyn FnMut(&mut [u8], u64) -> io::Result<()>,
+    stop: &AtomicBool,
 ) -> Result<Made, Unshown> {
     let content = &mut Content { read_at, size_bytes, position: 0 };
     let mut source = Source::new(content, size_bytes);
@@ -55,7 +58,7 @@ pub fn render(
     };
     let mut part = |into: &mut [u8], from: u64| read_at(into, at + from);
     let Answer { confinement, outcome } =
-        child::run(program, &head, &mut part).map_err(|ended| verdict(ended, name))?;
+        child::run(program, &head, &mut part, stop).map_err(|ended| verdict(ended, name))?;
     warn_once(confinement);
     let drawn = outcome.map_err(|fault| unshown(fault, name))?;
     check(drawn, order, &head, read_at)

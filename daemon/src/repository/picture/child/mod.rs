@@ -11,10 +11,11 @@ mod work;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::message::{Answer, Head};
 pub use work::{COMMAND, work};
@@ -26,6 +27,9 @@ const WAITED_FOR: Duration = Duration::from_secs(30);
 
 /// The same where nobody waits: it is the last that the machine does, and may get little of it.
 const BACKGROUND: Duration = Duration::from_secs(120);
+
+/// How often it is looked whether the time is up, or the daemon ends: far below what anybody notices.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Of the content, at once: what a pipe holds.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -47,9 +51,14 @@ pub(super) enum Ended {
 }
 
 /// Has a child of this program do what the head says with the content that `read_at` gives.
-pub(super) fn run(program: &Path, head: &Head, read_at: &mut ReadAt<'_>) -> Result<Answer, Ended> {
+pub(super) fn run(
+    program: &Path,
+    head: &Head,
+    read_at: &mut ReadAt<'_>,
+    stop: &AtomicBool,
+) -> Result<Answer, Ended> {
     let limit = if head.is_background { BACKGROUND } else { WAITED_FOR };
-    run_within(limit, program, head, read_at)
+    run_within(limit, program, head, read_at, stop)
 }
 
 fn run_within(
@@ -57,6 +66,7 @@ fn run_within(
     program: &Path,
     head: &Head,
     read_at: &mut ReadAt<'_>,
+    stop: &AtomicBool,
 ) -> Result<Answer, Ended> {
     let mut child = Command::new(program)
         .arg(COMMAND)
@@ -80,11 +90,15 @@ fn run_within(
         let watch = thread::Builder::new().name("picture-clock".to_owned()).spawn_scoped(
             scope,
             move || {
-                let is_late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-                if is_late {
-                    child.kill();
+                let late_at = Instant::now() + limit;
+                while end.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    let is_late = Instant::now() >= late_at;
+                    if is_late || stop.load(Ordering::Relaxed) {
+                        child.kill();
+                        return is_late;
+                    }
                 }
-                is_late
+                false
             },
         )?;
         let answer = feed(input, head, read_at)
@@ -100,6 +114,9 @@ fn run_within(
     match answer? {
         Ok(answer) => Ok(answer),
         Err(_) if timed_out => Err(Ended::TimedOut),
+        Err(_) if stop.load(Ordering::Relaxed) => {
+            Err(Ended::Failed(io::ErrorKind::Interrupted.into()))
+        }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Ended::Lied),
         Err(_) => Err(Ended::Alone(status)),
     }
@@ -164,7 +181,8 @@ mod tests {
             may_be_itself: false,
             variants: vec![Variant::Small],
         };
-        run_within(limit, &program, &head, &mut |_, _| Ok(())).unwrap_err()
+        let never = AtomicBool::new(false);
+        run_within(limit, &program, &head, &mut |_, _| Ok(()), &never).unwrap_err()
     }
 
     #[test]
