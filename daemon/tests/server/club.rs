@@ -39,6 +39,17 @@ impl Club {
         Club { stage: stage.await, _folder: folder }
     }
 
+    /// One that makes pictures.
+    pub(crate) async fn making(change: impl FnOnce(&mut Settings)) -> Club {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity::own(folder.path(), None).unwrap();
+        let stage = Stage::making(|settings| {
+            settings.identity = Some(identity);
+            change(settings);
+        });
+        Club { stage: stage.await, _folder: folder }
+    }
+
     /// The owner invites: the invitation's number, and what lets in by it.
     pub(crate) async fn invite(&self, args: Value) -> (u64, String) {
         let reply = self.stage.owner().await.ok("INVITE", args).await;

@@ -19,3 +19,4 @@ mod v2_changes;
 mod v2_download;
 mod v2_session;
 mod v2_upload;
+mod v2_view;

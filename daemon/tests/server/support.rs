@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use imgrepo_proto::PersonName;
 use imgrepo_proto::session::DataHeader;
-use imgrepod::repository::{self, Repository};
+use imgrepod::repository::{self, Making, Repository};
 use imgrepod::server::{Server, Settings};
 
 /// How long a test waits for what must come. Only a failing test waits so long.
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Stage {
     pub(crate) server: Server,
     pub(crate) repository: Repository,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Stage {
@@ -37,17 +38,48 @@ impl Stage {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Stage {
-        let data = tempfile::tempdir().unwrap();
+        Stage::open(tempfile::tempdir().unwrap(), change, false).await
+    }
+
+    /// One that makes pictures.
+    pub(crate) async fn making(change: impl FnOnce(&mut Settings)) -> Stage {
+        Stage::open(tempfile::tempdir().unwrap(), change, true).await
+    }
+
+    /// The same repository after a restart.
+    pub(crate) async fn reopened(self, makes_pictures: bool) -> Stage {
+        let Stage { server, repository, data } = self;
+        server.stop().await;
+        repository.close().await;
+        drop(repository);
+        Stage::open(data, |_| {}, makes_pictures).await
+    }
+
+    /// The repository's directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
+    async fn open(
+        data: TempDir,
+        change: impl FnOnce(&mut Settings),
+        makes_pictures: bool,
+    ) -> Stage {
         let owner = PersonName::parse("owner").unwrap();
         let mut keep = repository::Settings::new(data.path().join("data"), owner);
         keep.reserve_bytes = 0;
+        keep.making = makes_pictures.then(|| Making {
+            program: env!("CARGO_BIN_EXE_imgrepod").into(),
+            threads: 2,
+            budget_bytes: 64 << 20,
+        });
         let mut settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
         change(&mut settings);
         keep.max_image_bytes = settings.limits.max_image_size;
         let repository =
             tokio::task::spawn_blocking(|| Repository::open(keep)).await.unwrap().unwrap();
         let server = Server::start(settings, repository.clone()).await.unwrap();
-        Stage { server, repository, _data: data }
+        Stage { server, repository, data }
     }
 
     /// A v2 session before AUTH.
@@ -305,7 +337,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Downloads with acknowledgements; the bytes and the final reply.
     pub(crate) async fn download(&mut self, args: Value) -> (Value, Vec<u8>, Value) {
-        let id = self.send("DOWNLOAD", args.clone()).await;
+        self.fetch("DOWNLOAD", args).await
+    }
+
+    /// The same for any command that a content answers.
+    pub(crate) async fn fetch(&mut self, cmd: &str, args: Value) -> (Value, Vec<u8>, Value) {
+        let id = self.send(cmd, args.clone()).await;
         let info = self.status(id, &["SIZE_INFO", "ERROR"]).await;
         if info["status"] == "ERROR" {
             return (info.clone(), Vec::new(), info);
