@@ -228,6 +228,7 @@ fn how_a_session_goes_and_what_a_server_takes() {
             ],
             sessions: 3,
             images: 1200,
+            pictures: None,
             data: "/home/ana/.local/share/imgrepo".into(),
         };
         let mut status = Status { server: Some(server), ..status(SessionState::Connected) };

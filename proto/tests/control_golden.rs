@@ -13,14 +13,15 @@ use imgrepo_proto::control::queue::{
     UploadState, Which,
 };
 use imgrepo_proto::control::reply::{
-    DaemonStatus, Info, Left, LimitStatus, Phase, Progress, ServerStatus, SessionState,
-    SessionStatus, Size, Status,
+    DaemonStatus, Info, Left, LimitStatus, Phase, PicturesStatus, Progress, ServerStatus,
+    SessionState, SessionStatus, Size, Status,
 };
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::watch::{After, FileStory, FolderState, FolderStatus, WatchRequest};
 use imgrepo_proto::control::{Hello, Outcome, Reply, Request, frame};
 use imgrepo_proto::session::command::{
-    Audit, Devices, Disable, Filter, Invite, List, People, Program, Revoke, SetRole, Sort, Uninvite,
+    Audit, Devices, Disable, Filter, Invite, List, People, Program, Revoke, SetRole, Sort,
+    Uninvite, Variant,
 };
 use imgrepo_proto::session::event::{Event, EventKind};
 use imgrepo_proto::session::people::{AccountRole, DeviceId, InvitationId};
@@ -42,6 +43,7 @@ fn record() -> ImageRecord {
         media_type: Some("image/jpeg".to_owned()),
         width: Some(640),
         height: Some(480),
+        orientation: Some(6),
         uploaded_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
         taken_at: None,
         placeholder: None,
@@ -119,6 +121,9 @@ fn requests() {
     add("list", Request::List(List { filter, sort: Sort::Newest, limit: Some(50), cursor: None }));
     add("info", Request::Info(ImageRef::Id(ImageId(7))));
     add("download", Request::Download { image: ImageRef::Last, offset: 0 });
+    let variant = Variant::Display;
+    add("view", Request::View { image: ImageRef::Id(ImageId(7)), variant });
+    add("exif", Request::Exif(name("a.jpg")));
     add("rename", Request::Rename { image: name("a.jpg"), name: "b.jpg".to_owned() });
     add("delete", Request::Delete(name("a.jpg")));
     add("restore", Request::Restore(name("a.jpg")));
@@ -209,6 +214,7 @@ fn replies() {
         }],
         sessions: 1,
         images: 2,
+        pictures: Some(PicturesStatus { waiting: 12, is_searching: true }),
         data: "/d".into(),
     };
     let status = Status {

@@ -15,6 +15,7 @@ use imgrepo_proto::session::reply::{
     AuthReply, DownloadReply, EventsReply, HaveReply, ImageReply, ListReply, PurgeReply,
     UploadReply, encode_success,
 };
+use imgrepo_proto::session::view::ExifReply;
 use imgrepo_proto::session::{DataHeader, Request, ServerMessage, v1};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +38,14 @@ fn requests() {
     let without = |kind: &CommandKind| !words.contains(kind.word());
     let missing: Vec<_> = CommandKind::ALL.into_iter().filter(without).collect();
     assert!(missing.is_empty(), "every command has a line, but for {missing:?}");
+}
+
+/// What is written now, without the members that records have gained since this line.
+fn as_then(written: String, line: &str) -> String {
+    match line.contains(r#""orientation":"#) {
+        true => written,
+        false => written.replace(r#""orientation":null,"#, ""),
+    }
 }
 
 /// A SUCCESS with this `data` as its command's type, written again.
@@ -69,11 +78,12 @@ fn replies() {
                 19 => again::<DevicesReply>(*id, data.get()),
                 20 => again::<DeviceReply>(*id, data.get()),
                 21 => again::<AuditReply>(*id, data.get()),
+                22 => again::<ExifReply>(*id, data.get()),
                 _ => message.encode(),
             },
             other => other.encode(),
         };
-        assert_eq!(written, line);
+        assert_eq!(as_then(written, line), line);
     }
 }
 
@@ -82,7 +92,7 @@ fn events() {
     for line in EVENTS.lines() {
         let message = ServerMessage::decode(line).unwrap_or_else(|bad| panic!("{line}: {bad}"));
         assert!(matches!(message, ServerMessage::Event(_)), "{line}");
-        assert_eq!(message.encode(), line);
+        assert_eq!(as_then(message.encode(), line), line);
     }
 }
 

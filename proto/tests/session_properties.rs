@@ -117,14 +117,15 @@ prop_compose! {
         hash in option::of(hash()),
         media_type in option::of(".*"),
         (width, height) in (option::of(any::<u32>()), option::of(any::<u32>())),
+        orientation in option::of(1..=8u8),
         uploaded_at in option::of(time()),
         taken_at in option::of(".*"),
         placeholder in option::of(".*"),
         trashed_at in option::of(time()),
     ) -> ImageRecord {
         ImageRecord {
-            id: ImageId(id), name, uploader, size, hash, media_type, width, height, uploaded_at,
-            taken_at, placeholder, trashed_at,
+            id: ImageId(id), name, uploader, size, hash, media_type, width, height, orientation,
+            uploaded_at, taken_at, placeholder, trashed_at,
         }
     }
 }

@@ -28,6 +28,7 @@ fn server_of(people: Vec<Person>, invitations: Vec<Invitation>) -> (Stub, Arc<Mu
                 limits: Vec::new(),
                 sessions: 1,
                 images: 0,
+                pictures: None,
                 data: "/d".into(),
             };
             let status = stub::status(SessionState::Connected);
