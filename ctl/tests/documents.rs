@@ -7,7 +7,9 @@ mod stub;
 
 use std::fs;
 
-use imgrepo_proto::control::reply::{Info, ServerStatus, SessionState, Size, Status};
+use imgrepo_proto::control::reply::{
+    Info, PicturesStatus, ServerStatus, SessionState, Size, Status,
+};
 use imgrepo_proto::control::request::Content;
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::session::command::State;
@@ -186,6 +188,7 @@ fn the_status_of_a_server() {
             limits: Vec::new(),
             sessions: 3,
             images: 1200,
+            pictures: Some(PicturesStatus { waiting: 12, is_searching: true }),
             data: "/home/ana/.local/share/imgrepo".into(),
         };
         done(Outcome::Status(Box::new(Status {

@@ -114,6 +114,13 @@ fn server(lines: &mut Lines<'_>, server: &ServerStatus) {
         |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let sessions = count(server.sessions.into(), "session");
     lines.say("", &format!("{}, {sessions}", count(server.images, "image")));
+    if let Some(pictures) = server.pictures
+        && (pictures.waiting > 0 || pictures.is_searching)
+    {
+        let more = if pictures.is_searching { " or more" } else { "" };
+        lines
+            .say("", &format!("pictures of {}{more} to be made", count(pictures.waiting, "image")));
+    }
     lines.say("", &format!("data in {}", table::path(&server.data)));
 }
 
