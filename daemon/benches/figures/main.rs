@@ -24,6 +24,7 @@ mod report;
 mod small;
 mod synchroniser;
 mod tls;
+mod variants;
 
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,9 @@ fn main() -> anyhow::Result<()> {
     }
     if is_wanted("picture") {
         pictures::measure(&work.path().join("pictures"), &mut report)?;
+    }
+    if is_wanted("variants") {
+        runtime.block_on(variants::measure(&work.path().join("variants"), &mut report))?;
     }
     report.finish(&kept.join("figures.json"))
 }
