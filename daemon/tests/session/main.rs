@@ -12,6 +12,7 @@ mod scripted;
 mod silence;
 mod slow;
 mod transfers;
+mod views;
 mod whole;
 
 use std::net::SocketAddr;

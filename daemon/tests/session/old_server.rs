@@ -18,7 +18,7 @@ pub(crate) async fn old_server(server: &Server) -> Conn {
     conn
 }
 
-fn entries(names: &[&str]) -> String {
+pub(crate) fn entries(names: &[&str]) -> String {
     let entry = |name: &&str| {
         let (filename, uploader) = ((*name).to_owned(), "ana".to_owned());
         v1::Entry { filename, uploader }

@@ -7,7 +7,7 @@ use imgrepo_proto::control::reply::SessionState;
 use imgrepo_proto::session::command::{List, Target};
 use imgrepo_proto::session::event::EventKind;
 use imgrepo_proto::{PersonName, Seq};
-use imgrepod::repository::{self, Repository};
+use imgrepod::repository::{self, Making, Repository};
 use imgrepod::server::{self, Server};
 use imgrepod::session::Address;
 use imgrepod::transfer::Transfers;
@@ -28,11 +28,25 @@ pub(crate) async fn serve() -> Served {
     serve_with(server::Settings::default()).await
 }
 
+/// One that makes pictures.
+pub(crate) async fn serve_making() -> Served {
+    let making = Making {
+        program: env!("CARGO_BIN_EXE_imgrepod").into(),
+        threads: 1,
+        budget_bytes: 1 << 20,
+    };
+    serve_as(server::Settings::default(), Some(making)).await
+}
+
 pub(crate) async fn serve_with(settings: server::Settings) -> Served {
+    serve_as(settings, None).await
+}
+
+async fn serve_as(settings: server::Settings, making: Option<Making>) -> Served {
     let data = tempfile::tempdir().unwrap();
     let owner = PersonName::parse("olga").unwrap();
     let mut kept = repository::Settings::new(data.path().join("data"), owner);
-    kept.reserve_bytes = 0;
+    (kept.reserve_bytes, kept.making) = (0, making);
     let open = move || Repository::open(kept).unwrap();
     let repository = tokio::task::spawn_blocking(open).await.unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
