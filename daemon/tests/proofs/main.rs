@@ -18,6 +18,7 @@ mod log;
 mod memory;
 mod nginx;
 mod picture;
+mod pictures;
 mod power_cut;
 mod process;
 mod python;

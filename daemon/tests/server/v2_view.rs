@@ -265,3 +265,45 @@ async fn what_an_earlier_run_did_not_come_to_is_made_by_the_next() {
         placeholder(&mut client, image).await;
     }
 }
+
+/// The files of this folder of the tests' data.
+fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(folder);
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    files
+        .filter(|path| path.is_file())
+        .map(|path| (named(&path), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_sample_has_pictures_or_a_reason_and_the_server_lives() {
+    let stage = Stage::making(|_| {}).await;
+    let mut client = stage.guest("ana").await;
+    let (mut shown, mut not_shown, mut sent) = (0, 0, 0);
+    for (name, content) in samples("").into_iter().chain(samples("pictures")) {
+        let reply = client.upload(&name, &content).await;
+        if reply["status"] == "ERROR" {
+            assert_eq!(code(&reply), "not_an_image", "{name}");
+            continue;
+        }
+        sent += 1;
+        let image = reply["data"]["image"]["id"].as_u64().unwrap();
+        client.ok("EXIF", json!({"image": image})).await;
+        for (variant, edge) in [("256", 256), ("512", 512), ("display", 2560)] {
+            let args = json!({"image": image, "variant": variant});
+            let (info, bytes, end) = client.fetch("VIEW", args).await;
+            if end["status"] == "ERROR" {
+                assert_eq!(code(&end), "not_viewable", "{name}: {end}");
+                not_shown += 1;
+                continue;
+            }
+            let (width, height) = sides(&bytes);
+            assert!(width <= edge && height <= edge, "{name}: {info}");
+            shown += 1;
+        }
+    }
+    assert!(shown > 20 && not_shown > 0 && sent > 20, "{sent}: {shown} and {not_shown}");
+    client.ok("LIST", json!({})).await;
+}
