@@ -5,6 +5,7 @@
 //! I/O is [`control::client`], the blocking client of the local socket that `imgctl` and the
 //! window share. `proto/PROTOCOL.md` says the same to people who write clients.
 
+pub mod api;
 pub mod control;
 pub mod error;
 pub mod image;

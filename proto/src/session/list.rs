@@ -113,14 +113,19 @@ impl List {
             }
             refusal
         })?;
-        let filter = &list.filter;
+        list.bounded()
+    }
+
+    /// Refuses a text that is too long, before it waits for its turn.
+    pub(crate) fn bounded(self) -> Result<List, Refusal> {
+        let filter = &self.filter;
         for (member, text) in [
             ("name", &filter.name),
             ("exact_name", &filter.exact_name),
             ("uploader", &filter.uploader),
             ("text", &filter.text),
             ("media_type", &filter.media_type),
-            ("cursor", &list.cursor),
+            ("cursor", &self.cursor),
         ] {
             let length = text.as_ref().map_or(0, String::len);
             if length > limits::MAX_FILTER_TEXT_BYTES {
@@ -130,7 +135,7 @@ impl List {
                 return Err(Refusal::new(ErrorCode::BadRequest, message));
             }
         }
-        Ok(list)
+        Ok(self)
     }
 
     /// Whether the filter has a member, or a word for a state or an order, that is not known here.

@@ -308,7 +308,7 @@ impl ServerMessage {
 }
 
 /// A message for people that is longer than any has to be, cut; None where it is not.
-pub(super) fn cut(message: &str) -> Option<String> {
+pub(crate) fn cut(message: &str) -> Option<String> {
     (message.len() > MAX_ERROR_MESSAGE_BYTES).then(|| {
         let end = message.floor_char_boundary(MAX_ERROR_MESSAGE_BYTES - '…'.len_utf8());
         format!("{}…", &message[..end])
