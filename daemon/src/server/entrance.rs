@@ -14,6 +14,7 @@ use super::registry::{Network, Seat};
 use super::{Context, rates};
 use crate::config::Guests;
 use crate::link::Origin;
+use crate::repository::catalog::PersonId;
 use crate::repository::{Actor, Authentication, LOCAL};
 
 impl Context {
@@ -123,6 +124,16 @@ impl Context {
                 sessions(most)
             )),
         }
+    }
+
+    /// A place among the sessions of an account.
+    pub(super) fn sit_down(&self, actor: &Actor) -> Result<Seat<PersonId>, Refusal> {
+        let most = self.settings.sessions_per_person;
+        self.registry.people.take(actor.person, most).ok_or_else(|| {
+            let message = format!("`{}` has {} here already", actor.name, sessions(most));
+            let refusal = Refusal::new(ErrorCode::Busy, message);
+            refusal.hint("end one, or have a device revoked that nobody uses any more")
+        })
     }
 
     /// What has become of somebody who is let in.

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -119,22 +120,8 @@ async fn connection(stream: TcpStream, newcomer: Newcomer, context: Arc<Context>
         tracing::debug!(%error, %peer, "cannot set up a connection");
         return;
     }
-    let handshake =
-        tokio::time::timeout(context.settings.timeouts.handshake, open(stream, peer, &context));
-    // Dropping either is safe: a connection without a session has nothing to lose.
-    let upgraded = tokio::select! {
-        biased;
-        () = context.registry.stopping() => return,
-        upgraded = handshake => upgraded,
-    };
-    let Upgraded { stream, dialect, origin, seat } = match upgraded {
-        Ok(Some(upgraded)) => upgraded,
-        Ok(None) => return,
-        Err(_) => {
-            tracing::debug!(%peer, "a connection took too long to begin a session");
-            return;
-        }
-    };
+    let upgraded = open(stream, peer, &newcomer, &context).await;
+    let Some(Upgraded { stream, dialect, origin, seat }) = upgraded else { return };
     match dialect {
         Dialect::V2 => session_v2(stream, origin, Some(newcomer), context).await,
         Dialect::V1 => session_v1(stream, origin, newcomer, context).await,
@@ -143,22 +130,57 @@ async fn connection(stream: TcpStream, newcomer: Newcomer, context: Arc<Context>
 }
 
 /// The stream of the session that a connection asks for, if it does. Its first byte tells TLS from
-/// HTTP.
-async fn open(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) -> Option<Upgraded> {
+/// HTTP; for both, and for the head of its first request, it has one time together.
+async fn open(
+    stream: TcpStream,
+    peer: SocketAddr,
+    newcomer: &Newcomer,
+    context: &Arc<Context>,
+) -> Option<Upgraded> {
+    let due = Instant::now() + context.settings.timeouts.handshake;
+    let (newcomer, context) = (newcomer.clone(), context.clone());
+    // Dropping any of these is safe: a connection without a session has nothing to lose.
+    let begun = tokio::select! {
+        biased;
+        () = context.registry.stopping() => return None,
+        begun = timeout_at(due, begin(stream, peer, &context)) => begun,
+    };
+    match begun {
+        Ok(Some(Begun::Plain(stream))) => {
+            http::serve(stream, Origin::Tcp(peer), newcomer, due, context).await
+        }
+        Ok(Some(Begun::Encrypted(stream))) => {
+            http::serve(stream, Origin::Tls(peer), newcomer, due, context).await
+        }
+        Ok(None) => None,
+        Err(_) => {
+            tracing::debug!(%peer, "a connection took too long to say anything");
+            None
+        }
+    }
+}
+
+/// A connection on which HTTP is due.
+enum Begun {
+    Plain(TcpStream),
+    Encrypted(Box<tls::ServerStream<TcpStream>>),
+}
+
+async fn begin(stream: TcpStream, peer: SocketAddr, context: &Context) -> Option<Begun> {
     let mut first = [0];
     let is_encrypted = match stream.peek(&mut first).await {
         Ok(1..) => first == [tls::FIRST_BYTE],
         Ok(0) | Err(_) => return None,
     };
     if !is_encrypted {
-        return http::handshake(stream, Origin::Tcp(peer), context.clone()).await;
+        return Some(Begun::Plain(stream));
     }
     let Some(identity) = &context.settings.identity else {
         tracing::debug!(%peer, "a connection was encrypted, and this server does not encrypt");
         return None;
     };
     match identity.accept(stream).await {
-        Ok(stream) => http::handshake(stream, Origin::Tls(peer), context.clone()).await,
+        Ok(stream) => Some(Begun::Encrypted(Box::new(stream))),
         Err(error) => {
             tracing::debug!(%error, %peer, "a connection could not be encrypted");
             None

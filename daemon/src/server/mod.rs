@@ -6,6 +6,7 @@
 //! feed alone: nothing here assumes to be the only server of it, and nothing here keeps anything.
 
 mod entrance;
+mod feed;
 mod http;
 mod inviting;
 mod listener;
@@ -97,13 +98,15 @@ impl Default for Settings {
 /// How long a server waits for its peers.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For a connection's HTTP request.
+    /// For TLS and the head of the first HTTP request together, and for each request after it.
     pub handshake: Duration,
+    /// For a browser's next request.
+    pub idle: Duration,
     /// For AUTH, in v2.
     pub auth: Duration,
     /// For an acknowledgement of a download's bytes.
     pub download_stall: Duration,
-    /// For the next bytes of a v1 content.
+    /// For the next bytes of a v1 content, or of a browser's.
     pub upload_stall: Duration,
     /// As in [`LinkSettings`].
     pub ping_every: Duration,
@@ -118,6 +121,9 @@ impl Default for Timeouts {
         let link = LinkSettings::default();
         Timeouts {
             handshake: Duration::from_secs(5),
+            // A person who looks through pictures asks for the next within it, and a place is not held
+            // much longer than by one who never came.
+            idle: Duration::from_secs(30),
             auth: Duration::from_secs(10),
             // A window of 1 MiB takes this long at 17 KB/s, and most clients acknowledge sooner.
             download_stall: Duration::from_secs(60),

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -123,26 +123,33 @@ pub(super) struct Newcomers(Arc<Mutex<Waiting>>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    next: u64,
+    /// The last number that was given.
+    last: u64,
     silent: BTreeMap<u64, CancellationToken>,
 }
 
-/// A connection that has not said who it is.
+/// A connection that has not said who it is. All clones are the same one, which leaves with the last.
+#[derive(Debug, Clone)]
+pub(super) struct Newcomer(Arc<Silence>);
+
 #[derive(Debug)]
-pub(super) struct Newcomer {
+struct Silence {
     all: Newcomers,
-    number: u64,
+    /// The last number under which it was silent.
+    number: AtomicU64,
     away: CancellationToken,
 }
 
 impl Newcomers {
     pub(super) fn enter(&self) -> Newcomer {
-        let away = CancellationToken::new();
-        let mut waiting = lock(&self.0);
-        let number = waiting.next;
-        waiting.next += 1;
-        waiting.silent.insert(number, away.clone());
-        Newcomer { all: self.clone(), number, away }
+        let silence = Silence {
+            all: self.clone(),
+            number: AtomicU64::new(0),
+            away: CancellationToken::new(),
+        };
+        let newcomer = Newcomer(Arc::new(silence));
+        newcomer.unsettle();
+        newcomer
     }
 
     /// Sends away who came first and is still silent; false where nobody is.
@@ -155,16 +162,33 @@ impl Newcomers {
 impl Newcomer {
     /// Waits until it is sent away. Cancel-safe.
     pub(super) fn sent_away(&self) -> impl Future<Output = ()> + use<> {
-        self.away.clone().cancelled_owned()
+        self.0.away.clone().cancelled_owned()
     }
 
-    /// It is somebody's session from now on, and stays.
+    /// It is somebody's from now on, and stays.
     pub(super) fn settle(&self) {
-        lock(&self.all.0).silent.remove(&self.number);
+        self.0.settle();
+    }
+
+    /// It is silent again, as one that has come just now: a browser's connection between two requests.
+    pub(super) fn unsettle(&self) {
+        self.0.settle();
+        let mut waiting = lock(&self.0.all.0);
+        // From 1: 0 is that of one that was not silent yet.
+        waiting.last += 1;
+        let number = waiting.last;
+        waiting.silent.insert(number, self.0.away.clone());
+        self.0.number.store(number, Ordering::Relaxed);
     }
 }
 
-impl Drop for Newcomer {
+impl Silence {
+    fn settle(&self) {
+        lock(&self.all.0).silent.remove(&self.number.load(Ordering::Relaxed));
+    }
+}
+
+impl Drop for Silence {
     fn drop(&mut self) {
         self.settle();
     }
@@ -200,8 +224,11 @@ mod tests {
         let [first, second, third] = std::array::from_fn(|_| newcomers.enter());
         first.settle();
         assert!(newcomers.send_away_oldest());
-        assert!(second.away.is_cancelled() && !first.away.is_cancelled());
+        assert!(second.0.away.is_cancelled() && !first.0.away.is_cancelled());
+        first.unsettle();
+        first.unsettle();
         drop(third);
+        assert!(newcomers.send_away_oldest() && first.0.away.is_cancelled(), "silent again");
         assert!(!newcomers.send_away_oldest(), "nobody is silent any more");
     }
 }

@@ -1,6 +1,9 @@
 //! The browser's door as its own pages use it: who takes up a link, is known, and leaves.
 
+use std::time::Duration;
+
 use imgrepo_proto::session::people::{DeviceKind, Devices, Disable, Invite, Revoke};
+use imgrepod::config::Guests;
 use imgrepod::server::Settings;
 use imgrepod::tls::{self, Identity};
 use serde_json::{Value, json};
@@ -19,7 +22,7 @@ pub(crate) struct Door {
 /// What came back, and who it was asked of.
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    head: String,
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -30,8 +33,7 @@ impl Reply {
 
     /// The cookie that a browser would send from now on.
     pub(crate) fn cookie(&self) -> Option<&str> {
-        let line = self.head.lines().find_map(|line| line.strip_prefix("set-cookie: "))?;
-        line.split(';').next()
+        header(&self.head, "set-cookie")?.split(';').next()
     }
 
     fn code(&self) -> String {
@@ -49,6 +51,7 @@ impl Door {
         let identity = Identity::own(folder.path(), None).unwrap();
         let stage = Stage::with(|settings| {
             settings.identity = Some(identity.clone());
+            settings.guests = Guests::No;
             change(settings);
         });
         Door { stage: stage.await, identity, _folder: folder }
@@ -107,16 +110,70 @@ pub(crate) fn post(path: &str, head: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}")
 }
 
+/// Sends a request; its answer. The connection may go on.
 pub(crate) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &str) -> Reply {
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    // A refusal may come with a reset when not all of the request was read.
-    let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {answer}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply { status, head: head.to_owned(), body: body.to_owned() }
+    answer(&mut stream, request.starts_with("HEAD ")).await
 }
+
+/// Reads one answer: its head, and as much of a body as that says.
+pub(crate) async fn answer<S: AsyncRead + Unpin>(stream: &mut S, is_head: bool) -> Reply {
+    let reply = bytes_of_answer(stream, is_head).await;
+    let (status, head) = (reply.status, reply.head);
+    Reply { status, head, body: String::from_utf8(reply.body).unwrap() }
+}
+
+/// What came back, whatever it is.
+pub(crate) struct RawReply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl RawReply {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().filter_map(|line| line.split_once(": ")).find(|(it, _)| *it == name).map(|it| it.1)
+}
+
+/// As [`answer`], of any bytes.
+pub(crate) async fn bytes_of_answer<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    is_head: bool,
+) -> RawReply {
+    let read = async {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(error) => panic!("no HTTP ({error}): {}", String::from_utf8_lossy(&head)),
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = header(&head, "content-length").map(|length| length.parse::<usize>().unwrap());
+        let mut body = Vec::new();
+        if is_head || matches!(status, 101 | 304) {
+            // What is said of its length is of what would have come.
+        } else if let Some(length) = length {
+            body.resize(length, 0);
+            stream.read_exact(&mut body).await.unwrap();
+        } else {
+            // A refusal may come with a reset when not all of the request was read.
+            let _ = stream.read_to_end(&mut body).await;
+        }
+        RawReply { status, head, body }
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("an answer")
+}
+
+/// How long a test waits for what must come. Only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn pages_are_our_own_and_nobody_frames_or_keeps_them() {
@@ -134,7 +191,7 @@ async fn pages_are_our_own_and_nobody_frames_or_keeps_them() {
         for line in [
             format!("content-type: {media_type}").as_str(),
             "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; \
-             connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
+             connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; \
              frame-ancestors 'none'",
             "x-content-type-options: nosniff",
             "referrer-policy: no-referrer",

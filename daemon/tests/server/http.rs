@@ -1,19 +1,18 @@
 //! What is answered before there is a session.
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use imgrepod::server::{Server, Settings, StartError};
 
+use crate::browser::answer;
 use crate::support::Stage;
 
 async fn ask(stage: &Stage, request: &str) -> String {
     let mut stream = TcpStream::connect(stage.server.address()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    // A refusal may come with a reset when not all of the request was read.
-    let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8(answer).unwrap()
+    let reply = answer(&mut stream, false).await;
+    reply.head + &reply.body
 }
 
 fn status(answer: &str) -> &str {

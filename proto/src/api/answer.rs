@@ -61,7 +61,8 @@ impl Answer {
     }
 
     /// The same with a status that says more than the code does.
-    pub(super) fn refused_as(status: u16, refusal: &Refusal) -> Answer {
+    #[must_use]
+    pub fn refused_as(status: u16, refusal: &Refusal) -> Answer {
         match cut(&refusal.message) {
             Some(message) => {
                 Answer::json(status, &Error { error: &Refusal { message, ..refusal.clone() } })

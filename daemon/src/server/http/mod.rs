@@ -1,56 +1,61 @@
-//! HTTP on the server's port: who is let through to a session, and the few pages beside it.
+//! HTTP on the server's port: who is let through to a session, the API and the page for browsers.
 //!
-//! The listener hands over a connection and gets back the upgraded stream with its dialect, or
-//! nothing where it was only a page or a browser's request. Everything that decides is pure:
+//! The listener hands over a connection and gets back the upgraded stream with its dialect, or nothing
+//! where it only carried requests, one after the other. Everything that decides is pure:
 //! [`proxy::client_of`] (from where does this request really come), [`admit()`] (is it for us, and not
-//! one of another site) and [`choose()`] (which dialect). Bodies are read by [`api`] alone, and bounded.
+//! one of another site), [`choose()`] (which dialect) and `imgrepo_proto::api` (what is asked). The
+//! [`Desk`] knows who asks, [`call`] has it carried out, [`pace`] cuts who is too slow.
 
+mod account;
 mod admit;
-mod api;
+mod call;
 mod choose;
+mod content;
 mod cookie;
 mod denied;
+mod desk;
+mod live;
+mod pace;
 mod pages;
+mod upload;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{self, Poll};
 
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use imgrepo_proto::session::SUBPROTOCOL;
 
-use super::registry::{Network, Seat};
+use super::registry::{Network, Newcomer, Seat};
 use super::{Context, proxy};
 use crate::link::Origin;
 use admit::{Asked, admit};
 pub(super) use choose::Dialect;
 use choose::choose;
 pub(super) use denied::Denied;
+use desk::Desk;
+use pace::{Pace, Paced, Patience};
 
 /// Room for a request's head. hyper takes no less; a browser's request has about 1 KiB.
 pub const HEAD_BYTES: usize = 8 * 1024;
 
 /// Header lines of a request. A browser sends about 20.
 const MAX_HEADERS: usize = 64;
-
-/// What the handlers of one connection need.
-#[derive(Clone)]
-struct Desk {
-    context: Arc<Context>,
-    /// How it came in.
-    way: Origin,
-    upgrade: Arc<Mutex<Option<Upgrade>>>,
-}
 
 /// An upgrade that was granted.
 struct Upgrade {
@@ -70,27 +75,57 @@ pub(super) struct Upgraded {
     pub(super) seat: Option<Seat<Network>>,
 }
 
-/// Serves the one request of a connection: the session that it asked for, if it did. The caller bounds
-/// the time.
-pub(super) async fn handshake<S>(stream: S, way: Origin, context: Arc<Context>) -> Option<Upgraded>
+/// Serves the requests of a connection: the session that it asked for, if it did. The first head is due
+/// by then. What asks for nothing for too long is cut; when the server stops, what is being answered is
+/// answered.
+pub(super) async fn serve<S>(
+    stream: S,
+    way: Origin,
+    newcomer: Newcomer,
+    due: Instant,
+    context: Arc<Context>,
+) -> Option<Upgraded>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let desk = Desk { context, way, upgrade: Arc::default() };
-    let service = TowerToHyperService::new(router(desk.clone()));
+    let times = context.settings.timeouts;
+    let patience = Patience { head: times.handshake, idle: times.idle, write: times.write_stall };
+    let pace = Arc::new(Pace::new(due, patience));
+    let desk = Arc::new(Desk::new(context.clone(), way, newcomer, pace.clone()));
+    let service = TowerToHyperService::new(router(&desk));
     let serving = http1::Builder::new()
-        // The caller's time is for all of it.
+        // The pace is kept by ourselves, of bodies and answers too.
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Paced::new(stream, pace.clone())), service)
         .with_upgrades();
-    if let Err(error) = serving.await {
-        tracing::debug!(%error, "a connection ended before its session began");
+    let (mut serving, mut stopping) = (pin!(serving), pin!(context.registry.stopping()));
+    let mut is_stopping = false;
+    let served = loop {
+        // Dropping any is safe: serving stays in its place, and the others are words and points in time.
+        tokio::select! {
+            biased;
+            () = &mut stopping, if !is_stopping => {
+                if !pace.is_busy() {
+                    return None;
+                }
+                is_stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            served = &mut serving => break served,
+            () = pace.overdue() => {
+                tracing::debug!(?way, "a connection took too long");
+                return None;
+            }
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, ?way, "a connection broke");
         return None;
     }
-    let Upgrade { stream, dialect, origin, seat } =
-        desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let Upgrade { stream, dialect, origin, seat } = desk.granted()?;
+    pace.hand_over();
     match stream.await {
         Ok(upgraded) => Some(Upgraded { stream: TokioIo::new(upgraded), dialect, origin, seat }),
         Err(error) => {
@@ -100,12 +135,12 @@ where
     }
 }
 
-fn router(desk: Desk) -> Router {
+fn router(desk: &Arc<Desk>) -> Router {
     let mut browsers = Router::new()
-        .route("/api/join", post(api::join))
-        .route("/api/login", post(api::login))
-        .route("/api/me", get(api::me))
-        .route("/api/logout", post(api::logout));
+        .route("/api/join", post(account::join))
+        .route("/api/login", post(account::login))
+        .route("/api/logout", post(account::logout))
+        .route("/api/{*call}", any(call::carry_out));
     for page in pages::PAGES {
         browsers = browsers.route(page.path, get(async move || page));
     }
@@ -115,10 +150,48 @@ fn router(desk: Desk) -> Router {
         .merge(browsers.route_layer(middleware::from_fn(private)))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(desk.clone(), guard))
-        .with_state(desk)
+        .with_state(desk.clone())
 }
 
-async fn guard(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
+/// An answer that is being sent: the connection's turn is over when the last of it is gone, or nobody
+/// wants the rest.
+struct Answering {
+    body: Body,
+    _turn: Turn,
+}
+
+/// One request's.
+struct Turn(Arc<Desk>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+async fn guard(State(desk): State<Arc<Desk>>, mut request: Request, next: Next) -> Response {
+    desk.pace.busy();
+    let turn = Turn(desk.clone());
     let mut response = match enter(&desk, &request) {
         Ok(origin) => {
             request.extensions_mut().insert(origin);
@@ -127,19 +200,20 @@ async fn guard(State(desk): State<Desk>, mut request: Request, next: Next) -> Re
         Err(denied) => {
             // Not louder: whoever reaches the port would fill the log.
             tracing::debug!(reason = %denied.text, "refused a request");
-            denied.into_response()
+            let mut response = denied.into_response();
+            // Whoever it is, it has no further business here.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            response
         }
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let headers = response.headers_mut();
         for (name, value) in pages::HEADERS {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        // One request a connection: no idle connection ever holds a place. (hyper's own setting
-        // for that would take the upgrade's header away.)
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    response.map(|body| Body::new(Answering { body, _turn: turn }))
 }
 
 /// From where a request that may go on comes.
@@ -172,7 +246,7 @@ async fn private(
 /// The way to a session. A browser's cookie lets nobody in here: a session says in AUTH who it is, and
 /// before that it is nobody.
 async fn root(
-    State(desk): State<Desk>,
+    State(desk): State<Arc<Desk>>,
     Extension(origin): Extension<Origin>,
     mut request: Request,
 ) -> Result<Response, Denied> {
@@ -185,7 +259,7 @@ async fn root(
         Denied::new(status, text)
     })?;
     let upgrade = Upgrade { stream: hyper::upgrade::on(&mut request), dialect, origin, seat };
-    *desk.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+    desk.grant(upgrade);
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.clear();

@@ -35,7 +35,7 @@ const MAX_WAITING: usize = 8;
 
 /// What has to come of a content each time that it is looked whether it still comes: once a minute,
 /// so 4 KB/s. Its share of the memory for contents is taken from the others meanwhile.
-const MIN_PROGRESS_BYTES: u64 = 256 * 1024;
+pub(super) const MIN_PROGRESS_BYTES: u64 = 256 * 1024;
 
 /// What a command needs.
 #[derive(Clone)]

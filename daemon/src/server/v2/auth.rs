@@ -10,7 +10,8 @@ use imgrepo_proto::{ErrorCode, PersonName, Refusal};
 use super::{Session, events};
 use crate::link::Origin;
 use crate::repository::{Action, Actor, Object, authorize};
-use crate::server::entrance::{Gone, sessions};
+use crate::server::entrance::Gone;
+use crate::server::feed::Feed;
 
 impl Session {
     pub(super) async fn auth(&mut self, id: RequestId, auth: Auth, known: Option<Actor>) {
@@ -28,23 +29,17 @@ impl Session {
             return self.turn_away(id, refusal);
         }
         let context = &self.common.context;
-        let announced = context.repository.announced();
-        let newest = *announced.borrow();
-        let since = auth.events_since.unwrap_or(newest);
-        // EVENTS may have told the client of what is committed and not announced yet: the catalog
-        // decides.
-        if since > newest
-            && let Err(refusal) = context.repository.events(since, 1).await
-        {
-            return self.complain(Some(id), refusal);
-        }
+        let feed = match Feed::after(&context.repository, auth.events_since).await {
+            Ok(feed) => feed,
+            Err(refusal) => return self.complain(Some(id), refusal),
+        };
         let reply = AuthReply {
             server: context.program.clone(),
             repository: context.repository.id(),
             limits: context.settings.limits,
             role: actor.role.word().to_owned(),
             can: actor.role.can(),
-            seq: newest.max(since),
+            seq: feed.newest(),
         };
         tracing::debug!(
             user = %imgrepo_proto::name::shown(actor.name.as_str()),
@@ -55,7 +50,7 @@ impl Session {
         self.common.outbox.push(encode_success(id, &reply));
         self.actor = Some(actor);
         // Ends with the link, and is the session's like every other task.
-        let pump = events::pump(self.common.clone(), announced, since);
+        let pump = events::pump(self.common.clone(), feed);
         self.events = Some(self.tasks.spawn(pump));
     }
 
@@ -64,13 +59,7 @@ impl Session {
     fn sit_down(&mut self, actor: &Actor) -> Result<(), Refusal> {
         let context = &self.common.context;
         if actor.device.is_some() {
-            let most = context.settings.sessions_per_person;
-            let seat = context.registry.people.take(actor.person, most).ok_or_else(|| {
-                let message = format!("`{}` has {} here already", actor.name, sessions(most));
-                let refusal = Refusal::new(ErrorCode::Busy, message);
-                refusal.hint("end one, or have a device revoked that nobody uses any more")
-            })?;
-            self.seat = Some(seat);
+            self.seat = Some(context.sit_down(actor)?);
         }
         if let Some(newcomer) = &self.newcomer {
             newcomer.settle();

@@ -3,13 +3,14 @@
 //! lets in is the repository's to say, each time: nothing is kept here.
 //!
 //! `POST /api/join` {secret, user, device}, `POST /api/login` {secret, device}, `GET /api/me`,
-//! `POST /api/logout` {}. All but the last answer {user, role, can, device}; what is refused answers
-//! {error: {code, message, hint}}.
+//! `POST /api/logout` {}. All but the last answer {user, role, can, device, seq}, as AUTH does; what is
+//! refused answers {error: {code, message, hint}}.
+
+use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{self, Body};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,15 +19,14 @@ use serde_json::json;
 use imgrepo_proto::session::people::{DeviceKind, Join, Revoke};
 use imgrepo_proto::{ErrorCode, Refusal, Secret};
 
-use super::{Desk, cookie};
+use super::call::{Failure, told};
+use super::cookie;
+use super::desk::Desk;
 use crate::link::Origin;
 use crate::repository::Actor;
 
 /// Room for a request's body: the longest secret, name and label take less.
 const BODY_BYTES: usize = 4 * 1024;
-
-/// Why nothing came of a request.
-pub(super) struct Failure(StatusCode, Refusal);
 
 type Answer = Result<Response, Failure>;
 
@@ -49,44 +49,43 @@ struct Nothing {}
 
 /// A new account, with this browser as its first device.
 pub(super) async fn join(
-    State(desk): State<Desk>,
+    State(desk): State<Arc<Desk>>,
     Extension(origin): Extension<Origin>,
     request: Request,
 ) -> Answer {
-    let Joining { secret, user, device } = asked(request).await?;
+    let Joining { secret, user, device } = asked(&desk, request).await?;
     let join = Join { secret: taken(&secret)?, user: Some(user), device, client: None };
     let_in(&desk, &join, origin).await
 }
 
 /// This browser as one more device of the account that the link is for.
 pub(super) async fn login(
-    State(desk): State<Desk>,
+    State(desk): State<Arc<Desk>>,
     Extension(origin): Extension<Origin>,
     request: Request,
 ) -> Answer {
-    let LoggingIn { secret, device } = asked(request).await?;
+    let LoggingIn { secret, device } = asked(&desk, request).await?;
     let join = Join { secret: taken(&secret)?, user: None, device, client: None };
     let_in(&desk, &join, origin).await
 }
 
-/// Who the cookie says that this is. Who comes back keeps it for as long again.
-pub(super) async fn me(
-    State(desk): State<Desk>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-) -> Answer {
-    let credential = cookie::read(&headers).ok_or_else(nobody)?;
-    answer(&desk, &credential, origin).await
+/// Who the cookie says that this is, or as whom a guest is let in. Who comes back keeps the cookie for
+/// as long again.
+pub(super) async fn me(desk: &Desk, headers: &HeaderMap, origin: Origin) -> Answer {
+    match cookie::read(headers) {
+        Some(credential) => answer(desk, &credential, origin).await,
+        None => Ok(described(desk, &desk.actor(headers, origin).await?)),
+    }
 }
 
 /// Revokes this browser's device. A cookie that lets nobody in is only forgotten.
 pub(super) async fn logout(
-    State(desk): State<Desk>,
+    State(desk): State<Arc<Desk>>,
     Extension(origin): Extension<Origin>,
     request: Request,
 ) -> Answer {
     let credential = cookie::read(request.headers());
-    let Nothing {} = asked(request).await?;
+    let Nothing {} = asked(&desk, request).await?;
     if let Some(credential) = credential {
         match desk.context.authenticate(None, &credential, origin).await {
             Ok(actor) => {
@@ -99,7 +98,7 @@ pub(super) async fn logout(
         }
     }
     let forgotten = cookie::forgotten().ok_or_else(unwritten)?;
-    Ok(([(header::SET_COOKIE, forgotten)], json_body(&json!({}))).into_response())
+    Ok(with_cookie(told(&json!({})), forgotten))
 }
 
 async fn let_in(desk: &Desk, join: &Join, origin: Origin) -> Answer {
@@ -109,16 +108,26 @@ async fn let_in(desk: &Desk, join: &Join, origin: Origin) -> Answer {
 
 /// As whom this credential lets in, and that the browser keep it.
 async fn answer(desk: &Desk, credential: &Secret, origin: Origin) -> Answer {
-    let known = desk.context.authenticate(None, credential, origin).await;
-    let Actor { name, role, device, .. } = known?;
+    let known = desk.context.authenticate(None, credential, origin).await?;
     let kept = cookie::kept(credential).ok_or_else(unwritten)?;
-    let told = json!({
+    Ok(with_cookie(described(desk, &known), kept))
+}
+
+/// Somebody, in the words of AUTH's reply.
+fn described(desk: &Desk, actor: &Actor) -> Response {
+    let Actor { name, role, device, .. } = actor;
+    let newest = *desk.repository().announced().borrow();
+    told(&json!({
         "user": name.as_str(),
         "role": role.word(),
         "can": role.can(),
         "device": device,
-    });
-    Ok(([(header::SET_COOKIE, kept)], json_body(&told)).into_response())
+        "seq": newest,
+    }))
+}
+
+fn with_cookie(response: Response, cookie: HeaderValue) -> Response {
+    ([(header::SET_COOKIE, cookie)], response).into_response()
 }
 
 /// A secret as it was said. What cannot be one is looked up all the same, as one that nobody has: the
@@ -131,8 +140,9 @@ fn taken(secret: &str) -> Result<Secret, Refusal> {
 
 /// The arguments of a request that may change something. That it comes from our own page is made sure
 /// before; its type keeps out what a form of another site could send.
-async fn asked<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Failure> {
-    let bad = |status, text: &str| Failure(status, Refusal::new(ErrorCode::BadRequest, text));
+async fn asked<T: DeserializeOwned>(desk: &Desk, request: Request) -> Result<T, Failure> {
+    let bad =
+        |status, text: &str| Failure::with(status, &Refusal::new(ErrorCode::BadRequest, text));
     let mut types = request.headers().get_all(header::CONTENT_TYPE).iter();
     let is_json = match (types.next(), types.next()) {
         (Some(only), None) => only.to_str().is_ok_and(is_json),
@@ -142,10 +152,7 @@ async fn asked<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Failure
         let text = "cannot read the request: it has to be of the type `application/json`";
         return Err(bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
-    let body = body::to_bytes(request.into_body(), BODY_BYTES).await.map_err(|_| {
-        let text = format!("cannot read the request: it is cut, or longer than {BODY_BYTES} bytes");
-        bad(StatusCode::PAYLOAD_TOO_LARGE, &text)
-    })?;
+    let body = desk.small_body(request.into_body(), BODY_BYTES).await?;
     // What serde says may quote what was said.
     serde_json::from_slice(&body).map_err(|_| {
         let text = "cannot read the request: it is not the JSON that this address takes";
@@ -158,65 +165,35 @@ fn is_json(media_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-fn json_body(value: &serde_json::Value) -> impl IntoResponse + use<> {
-    ([(header::CONTENT_TYPE, "application/json")], format!("{value}\n"))
-}
-
-fn nobody() -> Refusal {
-    Refusal::new(ErrorCode::Unauthenticated, "this browser is not logged in here")
-        .hint("open a new link in it: ask for an invitation, or print one by `imgctl login-link`")
-}
-
 fn unwritten() -> Refusal {
     Refusal::new(ErrorCode::Internal, "cannot write the cookie")
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
-        let status = match refusal.code {
-            ErrorCode::BadRequest | ErrorCode::BadName => StatusCode::BAD_REQUEST,
-            ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
-            ErrorCode::Denied => StatusCode::FORBIDDEN,
-            ErrorCode::NotFound => StatusCode::NOT_FOUND,
-            ErrorCode::Conflict => StatusCode::CONFLICT,
-            ErrorCode::Busy => StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-            ErrorCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Failure(status, refusal)
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let Failure(status, refusal) = self;
-        match refusal.code {
-            ErrorCode::Internal => tracing::error!(reason = %refusal.message, "a request failed"),
-            // Not louder, as with what is refused before.
-            _ => tracing::debug!(%refusal, "refused a browser"),
-        }
-        (status, json_body(&json!({"error": refusal}))).into_response()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A refusal that no other status is for comes from nothing that a browser can ask.
     #[test]
     fn the_page_has_words_of_its_own_for_every_refusal() {
         let page = include_str!("pages/door.js");
-        for code in ErrorCode::ALL {
-            let Failure(status, _) = Refusal::new(code, "").into();
-            if status != StatusCode::INTERNAL_SERVER_ERROR || code == ErrorCode::Internal {
-                let word = json!(code);
-                let word = word.as_str().unwrap();
-                let own = |key: &str| page.contains(&format!("\"refused.{key}\":"));
-                let both = ["join", "login"].map(|does| own(&format!("{does}.{word}")));
-                assert!(own(word) || both == [true; 2], "{word}");
-            }
+        // What joining and logging in can come to.
+        for code in [
+            ErrorCode::BadRequest,
+            ErrorCode::BadName,
+            ErrorCode::Unauthenticated,
+            ErrorCode::Denied,
+            ErrorCode::NotFound,
+            ErrorCode::Conflict,
+            ErrorCode::Busy,
+            ErrorCode::StorageFull,
+            ErrorCode::ShuttingDown,
+            ErrorCode::Internal,
+        ] {
+            let word = json!(code);
+            let word = word.as_str().unwrap();
+            let own = |key: &str| page.contains(&format!("\"refused.{key}\":"));
+            let both = ["join", "login"].map(|does| own(&format!("{does}.{word}")));
+            assert!(own(word) || both == [true; 2], "{word}");
         }
     }
 }
