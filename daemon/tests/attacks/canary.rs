@@ -85,7 +85,7 @@ fn post(host: &str, path: &str, more: &str, body: &Value) -> String {
     http(
         host,
         &format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n{more}\
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n{more}\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ),
@@ -157,14 +157,20 @@ async fn nothing_that_lets_in_is_told_by_the_daemons() {
     let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "));
     let cookie = cookie.unwrap_or_else(|| panic!("{answer}")).split(';').next().unwrap();
     let (_, value) = cookie.split_once('=').unwrap();
-    let me = format!("GET /api/me HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n");
+    let me = format!(
+        "GET /api/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nCookie: {cookie}\r\n\r\n"
+    );
     assert!(http(&host, &me).starts_with("HTTP/1.1 200"));
 
     // And all the ways to say a secret at the wrong place.
     for request in [
-        format!("GET /?token={FORGED} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
-        format!("GET /{FORGED} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {FORGED}\r\n\r\n"),
-        format!("GET /api/me HTTP/1.1\r\nHost: {host}\r\nCookie: imgrepo={FORGED}\r\n\r\n"),
+        format!("GET /?token={FORGED} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!(
+            "GET /{FORGED} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {FORGED}\r\n\r\n"
+        ),
+        format!(
+            "GET /api/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nCookie: imgrepo={FORGED}\r\n\r\n"
+        ),
         format!("GET / HTTP/1.1\r\nHost: {FORGED}\r\nReferer: http://x/{FORGED}\r\n\r\n"),
         format!("{FORGED} / HTTP/1.1\r\n\r\n"),
         me.replace(value, FORGED),

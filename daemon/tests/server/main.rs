@@ -3,6 +3,8 @@
 // clippy.toml allows it in tests, but does not see that their helpers are part of them.
 #![allow(clippy::unwrap_used)]
 
+mod api;
+mod api_live;
 mod browser;
 mod browser_foreign;
 mod chromium;

@@ -96,7 +96,9 @@ async fn one_port_speaks_both() {
     assert!(same == content, "and the other way round");
     // A page, by a client that speaks of HTTP/2 as well.
     let mut page = scene.encrypted(at).await.unwrap();
-    page.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    page.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut text = String::new();
     page.read_to_string(&mut text).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 200") && text.contains("\"ok\""), "{text}");

@@ -192,6 +192,8 @@ impl HttpBody for Answering {
 async fn guard(State(desk): State<Arc<Desk>>, mut request: Request, next: Next) -> Response {
     desk.pace.busy();
     let turn = Turn(desk.clone());
+    let has_body = !request.body().is_end_stream();
+    let mut is_last = false;
     let mut response = match enter(&desk, &request) {
         Ok(origin) => {
             request.extensions_mut().insert(origin);
@@ -200,15 +202,21 @@ async fn guard(State(desk): State<Arc<Desk>>, mut request: Request, next: Next) 
         Err(denied) => {
             // Not louder: whoever reaches the port would fill the log.
             tracing::debug!(reason = %denied.text, "refused a request");
-            let mut response = denied.into_response();
             // Whoever it is, it has no further business here.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-            response
+            is_last = true;
+            denied.into_response()
         }
     };
+    if has_body && !response.status().is_success() {
+        // It may not have been read to its end.
+        desk.pace.leave_unread();
+        is_last = true;
+    }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let headers = response.headers_mut();
+        if is_last {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         for (name, value) in pages::HEADERS {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }

@@ -51,12 +51,17 @@ struct State {
     stage: Stage,
     /// Since when it takes nothing of what is to be written.
     stuck: Option<Instant>,
+    /// It may be sending still what nobody reads.
+    is_unread: bool,
 }
 
 impl Pace {
     /// Of a connection whose first request's head is due by then.
     pub(super) fn new(first: Instant, patience: Patience) -> Pace {
-        Pace { patience, state: Mutex::new(State { stage: Stage::Due(first), stuck: None }) }
+        Pace {
+            patience,
+            state: Mutex::new(State { stage: Stage::Due(first), stuck: None, is_unread: false }),
+        }
     }
 
     /// It has said something, and is being answered.
@@ -76,19 +81,21 @@ impl Pace {
 
     /// It is somebody else's.
     pub(super) fn hand_over(&self) {
-        *self.lock() = State { stage: Stage::Handed, stuck: None };
+        *self.lock() = State { stage: Stage::Handed, stuck: None, is_unread: false };
     }
 
-    /// Its peer is to close as well, unless it is somebody else's.
-    fn close(&self) {
+    /// It is answered for the last time, with a part of what it says not read.
+    pub(super) fn leave_unread(&self) {
+        self.lock().is_unread = true;
+    }
+
+    /// Whether what it says still is to be taken until it closes as well.
+    fn close(&self) -> bool {
         let mut state = self.lock();
-        if state.stage != Stage::Handed {
+        if state.is_unread {
             state.stage = Stage::Due(Instant::now() + self.patience.head);
         }
-    }
-
-    fn is_due(&self) -> bool {
-        matches!(self.lock().stage, Stage::Due(_))
+        state.is_unread
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -148,11 +155,13 @@ pub(super) struct Paced<S> {
     is_stuck: bool,
     /// No more is written.
     is_shut: bool,
+    /// What comes is dropped until the peer closes.
+    lingers: bool,
 }
 
 impl<S> Paced<S> {
     pub(super) fn new(stream: S, pace: Arc<Pace>) -> Paced<S> {
-        Paced { stream, pace, is_stuck: false, is_shut: false }
+        Paced { stream, pace, is_stuck: false, is_shut: false, lingers: false }
     }
 
     fn wrote(&mut self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -213,9 +222,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         if !self.is_shut {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
             self.is_shut = true;
-            self.pace.close();
+            self.lingers = self.pace.close();
         }
-        while self.pace.is_due() {
+        while self.lingers {
             let mut dropped = [MaybeUninit::uninit(); 8 * 1024];
             let mut buffer = ReadBuf::uninit(&mut dropped);
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
