@@ -165,10 +165,13 @@ export class Catalog {
    */
   want(count) {
     this.#wanted = Math.max(this.#wanted, count);
-    this.#reading ??= this.#read(this.#work.signal).finally(() => {
-      this.#reading = null;
+    if (this.#reading) return this.#reading;
+    const reading = this.#read(this.#work.signal).finally(() => {
+      // Another search may read by now.
+      if (this.#reading === reading) this.#reading = null;
     });
-    return this.#reading;
+    this.#reading = reading;
+    return reading;
   }
 
   /** @param {AbortSignal} signal */

@@ -35,16 +35,32 @@ const PATIENCE = [1000, 2000, 4000, 8000, 15000];
 const STATES = ["connecting", "connected", "waiting", "offline", "refused", "gone"];
 
 class Feed {
+  /** The newest event that was heard. @type {number|null} */
+  seq = null;
+  /** @type {Promise<void>|null} */
+  catching = null;
+  /** What was heard while missed events were being asked for. @type {Happened[]} */
+  kept = [];
+
   /** @param {Listener} listener @param {number|null} seq */
   constructor(listener, seq) {
     this.listener = listener;
-    /** The newest event that was heard. */
     this.seq = seq;
-    /** @type {Promise<void>|null} */
-    this.catching = null;
-    /** What was heard while missed events were being asked for. */
-    /** @type {Happened[]} */
-    this.kept = [];
+  }
+
+  /**
+   * Takes up the place in the history that a stream begins at.
+   * @param {number} seq
+   * @returns {boolean} whether it lies before what was heard: then it is another history
+   */
+  begin(seq) {
+    const isOther = this.seq !== null && seq < this.seq;
+    if (this.seq === null || isOther) this.seq = seq;
+    return isOther;
+  }
+
+  forget() {
+    this.seq = null;
   }
 
   /** @param {Happened} happened */
@@ -88,7 +104,7 @@ class Feed {
     } catch (error) {
       // Not reached: whoever comes back later catches up then.
       if (error instanceof api.Refusal && error.isPassing) return;
-      this.seq = null;
+      this.forget();
       this.listener.lost();
       return;
     }
@@ -115,8 +131,7 @@ class SourceFeed extends Feed {
     source.addEventListener("hello", (event) => {
       const { seq } = JSON.parse(event.data);
       this.tries = 0;
-      const isBack = this.seq !== null && seq < this.seq;
-      if (this.seq === null || isBack) this.seq = seq;
+      const isBack = this.begin(Number(seq));
       this.listener.state("connected", "");
       if (isBack) this.listener.lost();
     });
@@ -134,7 +149,7 @@ class SourceFeed extends Feed {
       if (this.seq !== null) await api.events(this.seq);
     } catch (error) {
       if (error instanceof api.Refusal && error.code === "ahead") {
-        this.seq = null;
+        this.forget();
         this.listener.lost();
       } else if (error instanceof api.Refusal && error.status === 401) {
         this.listener.state("refused", error.message);

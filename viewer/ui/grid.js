@@ -1,0 +1,385 @@
+// The wall of images: days, rows and tiles as far as they are looked at, and no more elements than that.
+//
+// The one owner of what stands in #wall. Main tells it what changed and how it is steered; it asks the
+// catalog for more and says what was done with an image (`GridHooks`). It never asks the repository.
+
+/** @import {Catalog} from "./catalog.js" */
+/** @import {Selection} from "./selection.js" */
+/** @import {Rec} from "./record.js" */
+import { Layout, sizesFor } from "./layout.js";
+import { part } from "./part.js";
+import { day } from "./texts.js";
+import { Tile } from "./tile.js";
+
+/**
+ * @typedef {object} GridHooks
+ * @property {(rec: Rec) => void} open
+ * @property {(rec: Rec) => void} download
+ * @property {() => void} first that the first picture is to be seen
+ * @property {(isScrolled: boolean) => void} scrolled whether something stands above what is seen
+ */
+
+// Half a screen above and below is kept ready, so that slow scrolling never shows a bare tile.
+const READY = 0.5;
+// Faster than this, in screens a second, pictures are not asked for: nobody could see them.
+const FAST = 4;
+// So many new tiles in one frame: more would take longer than the frame.
+const TILES_A_FRAME = 80;
+// Elements that wait to be used again.
+const SPARE = 120;
+
+export class Grid {
+  #wall = part("wall");
+  #grid = part("grid");
+  #layout = new Layout(sizesFor(1000));
+  /** @type {Map<number, Tile>} */
+  #tiles = new Map();
+  /** @type {Tile[]} */
+  #spare = [];
+  /** @type {Map<string, HTMLElement>} */
+  #days = new Map();
+  #frame = 0;
+  #settle = 0;
+  #lastTop = 0;
+  #lastTime = 0;
+  #isFast = false;
+  #height = -1;
+  /** The image that keys act on; it stays in the page while it has the focus. @type {number|null} */
+  active = null;
+
+  /**
+   * @param {Catalog} catalog
+   * @param {Selection} selection
+   * @param {GridHooks} hooks
+   */
+  constructor(catalog, selection, hooks) {
+    this.catalog = catalog;
+    this.selection = selection;
+    this.hooks = hooks;
+    this.#wall.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    new ResizeObserver(() => this.#resized()).observe(this.#wall);
+    this.#grid.addEventListener("focusin", (event) => {
+      const tile = this.#tileOf(event.target);
+      if (tile?.rec) this.#activate(tile.rec.id);
+    });
+    selection.listen(() => this.#showSelection());
+    catalog.listen((change) => {
+      if (change.kind === "appended") this.#extend();
+      else if (change.kind === "reset") this.#reset();
+      else if (change.kind === "changed") this.#relay();
+      else if (change.kind === "record") this.#tiles.get(change.rec.id)?.take(change.rec);
+    });
+  }
+
+  get #width() {
+    const style = getComputedStyle(this.#grid);
+    return this.#grid.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  }
+
+  /** The element's tile. @param {EventTarget|null} target */
+  #tileOf(target) {
+    const element = target instanceof Element ? target.closest("[data-image]") : null;
+    return element instanceof HTMLElement ? this.#tiles.get(Number(element.dataset.image)) : undefined;
+  }
+
+  /** The image whose tile an event meets. @param {EventTarget|null} target */
+  imageOf(target) {
+    return this.#tileOf(target)?.rec ?? null;
+  }
+
+  /** Where an image's tile is on the screen, if it is. @param {number} id */
+  placeOnScreen(id) {
+    return this.#tiles.get(id)?.element.getBoundingClientRect() ?? null;
+  }
+
+  #reset() {
+    this.#layout = new Layout(sizesFor(this.#width));
+    this.#layout.extend(this.catalog.records);
+    this.#wall.scrollTop = 0;
+    this.selection.forget((id) => this.catalog.get(id) !== undefined);
+    if (this.active !== null && !this.catalog.get(this.active)) this.active = null;
+    this.#draw();
+  }
+
+  #extend() {
+    this.#layout.extend(this.catalog.records);
+    this.#soon();
+  }
+
+  #resized() {
+    const sizes = sizesFor(this.#width);
+    if (sizes.width === this.#layout.sizes.width) this.#soon();
+    else if (sizes.width > 0) this.#relay();
+  }
+
+  /** Lays everything anew; what is looked at stays where it is on the screen. */
+  #relay() {
+    const { records } = this.catalog;
+    const top = this.#wall.scrollTop;
+    const row = this.#layout.rows[this.#layout.rowAt(top + this.#layout.sizes.heading)];
+    const [box] = row ? [row] : [];
+    const tile = box ? [...this.#tiles.values()].find((some) => some.index === box.first) : undefined;
+    const anchor = tile?.rec?.id ?? null;
+    const at = box?.first ?? 0;
+    this.#layout = new Layout(sizesFor(this.#width));
+    this.#layout.extend(records);
+    this.selection.forget((id) => this.catalog.get(id) !== undefined);
+    if (box && records.length > 0 && top > 0) {
+      const found = anchor === null ? -1 : this.catalog.indexOf(anchor);
+      const index = found >= 0 ? found : Math.min(at, records.length - 1);
+      const now = this.#layout.rows[this.#layout.rowOf(index)];
+      this.#setHeight();
+      this.#wall.scrollTop = top + now.top - box.top;
+    }
+    this.#draw();
+  }
+
+  #setHeight() {
+    const laid = this.#layout.height;
+    const { total, records } = this.catalog;
+    // What was not read yet is taken to be as high as what was.
+    const rest = total !== null && records.length > 0 ? Math.max(0, total - records.length) : 0;
+    const more = rest > 0 ? (laid / records.length) * rest : this.catalog.isWhole ? 0 : laid ? 400 : 0;
+    const height = Math.ceil(laid + more);
+    if (height === this.#height) return;
+    this.#height = height;
+    this.#grid.style.height = `${height}px`;
+    this.#grid.style.setProperty("--laid", `${laid}px`);
+  }
+
+  #scrolled() {
+    const now = performance.now();
+    const top = this.#wall.scrollTop;
+    const screens = Math.abs(top - this.#lastTop) / Math.max(1, this.#wall.clientHeight);
+    this.#isFast = screens / Math.max(0.008, (now - this.#lastTime) / 1000) > FAST;
+    this.#lastTop = top;
+    this.#lastTime = now;
+    clearTimeout(this.#settle);
+    if (this.#isFast) {
+      this.#settle = window.setTimeout(() => {
+        this.#isFast = false;
+        this.#soon();
+      }, 90);
+    }
+    this.#soon();
+  }
+
+  #soon() {
+    if (this.#frame) return;
+    this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#setHeight();
+    const { records } = this.catalog;
+    const top = this.#wall.scrollTop;
+    const screen = this.#wall.clientHeight;
+    this.hooks.scrolled(top > 40);
+    const from = this.#layout.rowAt(top - screen * READY);
+    const rows = [];
+    for (let i = from; i < this.#layout.rows.length; i += 1) {
+      const row = this.#layout.rows[i];
+      if (row.top > top + screen * (1 + READY)) break;
+      rows.push(row);
+    }
+    const focused = document.activeElement instanceof HTMLElement ? this.#tileOf(document.activeElement) : undefined;
+    const kept = focused?.rec ? this.catalog.indexOf(focused.rec.id) : -1;
+    if (kept >= 0) {
+      const row = this.#layout.rows[this.#layout.rowOf(kept)];
+      if (!rows.includes(row)) rows.push(row);
+      rows.sort((a, b) => a.top - b.top);
+    }
+
+    /** @type {Set<number>} */
+    const wanted = new Set();
+    for (const row of rows) for (let i = 0; i < row.count; i += 1) wanted.add(records[row.first + i].id);
+    for (const [id, tile] of this.#tiles) {
+      if (wanted.has(id) && this.catalog.get(id) === tile.rec) continue;
+      this.#tiles.delete(id);
+      tile.leave();
+      if (this.#spare.length < SPARE) this.#spare.push(tile);
+    }
+
+    let made = 0;
+    let isMore = false;
+    /** @type {Set<string>} */
+    const keys = new Set();
+    /** @type {{day: number, element: HTMLElement, next: ChildNode|null}|null} */
+    let section = null;
+    for (const row of rows) {
+      if (section?.day !== row.day) section = this.#section(row.day, keys);
+      const boxes = this.#layout.boxes(row, records);
+      for (let i = 0; i < row.count; i += 1) {
+        const index = row.first + i;
+        const rec = records[index];
+        let tile = this.#tiles.get(rec.id);
+        if (!tile) {
+          if (made >= TILES_A_FRAME && rec.id !== this.active) {
+            isMore = true;
+            continue;
+          }
+          made += 1;
+          tile = this.#spare.pop() ?? new Tile({ fault: (some) => this.catalog.markFault(some), first: () => this.hooks.first() });
+          this.#tiles.set(rec.id, tile);
+          tile.take(rec);
+          tile.element.setAttribute("aria-selected", String(this.selection.has(rec.id)));
+        }
+        this.#number(tile, index);
+        tile.place(boxes[i], this.#layout.days[row.day].top);
+        if (section.next === tile.element) section.next = tile.element.nextSibling;
+        else section.element.insertBefore(tile.element, section.next);
+        if (!this.#isFast) tile.load();
+      }
+    }
+    for (const [key, element] of this.#days) {
+      if (keys.has(key)) continue;
+      this.#days.delete(key);
+      element.remove();
+    }
+    const last = rows[rows.length - 1];
+    const beyond = top + screen - this.#layout.height;
+    const average = this.#layout.height / Math.max(1, records.length);
+    const seen = beyond > 0 ? records.length + beyond / Math.max(1, average) : last ? last.first + last.count : 0;
+    this.catalog.look(Math.ceil(seen));
+    this.#rove();
+    if (isMore) this.#soon();
+  }
+
+  /** @param {Tile} tile @param {number} index */
+  #number(tile, index) {
+    const total = this.catalog.total;
+    const size = total === null ? "-1" : String(total);
+    if (tile.index === index && tile.element.getAttribute("aria-setsize") === size) return;
+    tile.index = index;
+    tile.element.setAttribute("aria-posinset", String(index + 1));
+    tile.element.setAttribute("aria-setsize", size);
+  }
+
+  /**
+   * The element of a day.
+   * @param {number} index
+   * @param {Set<string>} keys of those that are in use
+   */
+  #section(index, keys) {
+    const { key: date, top, height } = this.#layout.days[index];
+    // A clock that was put back makes a day come twice.
+    let key = String(date);
+    while (keys.has(key)) key += "'";
+    keys.add(key);
+    let element = this.#days.get(key);
+    const label = day(date, Date.now());
+    if (!element) {
+      element = document.createElement("div");
+      element.className = "day";
+      element.setAttribute("role", "group");
+      element.dataset.day = String(date);
+      const heading = document.createElement("h2");
+      heading.setAttribute("role", "presentation");
+      element.append(heading);
+      this.#days.set(key, element);
+    }
+    const heading = /** @type {HTMLElement} */ (element.firstElementChild);
+    if (heading.textContent !== label) {
+      heading.textContent = label;
+      element.setAttribute("aria-label", label);
+    }
+    element.style.top = `${top}px`;
+    element.style.height = `${height}px`;
+    if (!element.isConnected) {
+      const after = [...this.#grid.children].find((other) => parseFloat(/** @type {HTMLElement} */ (other).style.top) > top);
+      this.#grid.insertBefore(element, after ?? null);
+    }
+    return { day: index, element, next: heading.nextSibling };
+  }
+
+  #showSelection() {
+    this.#grid.toggleAttribute("data-selecting", this.selection.count > 0);
+    for (const [id, tile] of this.#tiles) {
+      tile.element.setAttribute("aria-selected", String(this.selection.has(id)));
+    }
+  }
+
+  /** One tile can be reached by Tab: the active one, or the first that is seen. */
+  #rove() {
+    const active = this.active === null ? undefined : this.#tiles.get(this.active);
+    const top = this.#wall.scrollTop;
+    let reached = active;
+    if (!reached) {
+      for (const tile of this.#tiles.values()) {
+        if (tile.box.y >= top && (!reached || tile.index < reached.index)) reached = tile;
+      }
+    }
+    for (const tile of this.#tiles.values()) {
+      const index = tile === reached ? 0 : -1;
+      if (tile.element.tabIndex !== index) tile.element.tabIndex = index;
+    }
+  }
+
+  /** @param {number} id */
+  #activate(id) {
+    if (this.active === id) return;
+    this.active = id;
+    this.#rove();
+  }
+
+  /** The index that keys start from: the active image, or the first that is seen. */
+  get index() {
+    const index = this.active === null ? -1 : this.catalog.indexOf(this.active);
+    if (index >= 0) return index;
+    return this.#layout.rows[this.#layout.rowAt(this.#wall.scrollTop)]?.first ?? -1;
+  }
+
+  /**
+   * Moves to an image: it is scrolled to where it is seen and has the focus.
+   * @param {number} index
+   * @param {{focus?: boolean, middle?: boolean}} [how]
+   */
+  goTo(index, { focus = true, middle = false } = {}) {
+    const rec = this.catalog.records[index];
+    const row = this.#layout.rows[this.#layout.rowOf(index)];
+    if (!rec || !row) return;
+    this.active = rec.id;
+    const { heading, gap } = this.#layout.sizes;
+    const top = this.#wall.scrollTop;
+    const screen = this.#wall.clientHeight;
+    const isFirstRow = this.#layout.days[row.day].row === this.#layout.rowOf(index);
+    const above = row.top - heading - (isFirstRow ? 0 : gap);
+    const below = row.top + row.height + gap * 2 - screen;
+    if (middle && (top > above || top < below)) this.#wall.scrollTop = row.top - (screen - row.height) / 2;
+    else if (top > above) this.#wall.scrollTop = above;
+    else if (top < below) this.#wall.scrollTop = below;
+    this.#isFast = false;
+    this.#draw();
+    // Many new tiles come over several frames, but this one has to be there.
+    if (focus) this.#tiles.get(rec.id)?.element.focus({ preventScroll: true });
+  }
+
+  /** @param {"left"|"right"|"up"|"down"} way */
+  step(way) {
+    const { records } = this.catalog;
+    const index = this.index;
+    if (index < 0) return;
+    const isAt = this.active !== null && document.activeElement !== document.body;
+    if (!isAt) return this.goTo(index);
+    if (way === "left") this.goTo(Math.max(0, index - 1));
+    else if (way === "right") this.goTo(Math.min(records.length - 1, index + 1));
+    else this.goTo(this.#layout.beside(index, way === "up" ? -1 : 1, records));
+  }
+
+  /** @param {boolean} isSmooth */
+  toTop(isSmooth) {
+    this.#wall.scrollTo({ top: 0, behavior: isSmooth ? "smooth" : "instant" });
+    if (!isSmooth) this.#draw();
+  }
+
+  get isScrolled() {
+    return this.#wall.scrollTop > 40;
+  }
+
+  /** Days change their names at midnight. */
+  refresh() {
+    this.#soon();
+  }
+}
