@@ -21,7 +21,7 @@ const AT_ONCE = 3;
 export class Actions {
   /** @type {Me|null} */
   me = null;
-  /** What was deleted here, batch by batch. @type {number[][]} */
+  /** What was deleted here, batch by batch, each with its notice. @type {{ids: number[], close: () => void}[]} */
   #deleted = [];
   /** @type {Rec|null} */
   #renaming = null;
@@ -93,9 +93,10 @@ export class Actions {
     });
     if (failure) notice(refused(failure), { isBad: true });
     if (gone.length === 0) return;
-    this.#deleted.push(gone);
+    const batch = { ids: gone, close: () => {} };
+    this.#deleted.push(batch);
     const text = count("deleted", gone.length, { name: shown(own[0].name) });
-    notice(text, { label: say("undo"), run: () => void this.#restore(gone) });
+    batch.close = notice(text, { label: say("undo"), run: () => void this.#restore(batch) });
   }
 
   /** Takes the last deletion back. */
@@ -105,14 +106,15 @@ export class Actions {
     else notice(say("undo.nothing"));
   }
 
-  /** @param {number[]} ids */
-  async #restore(ids) {
-    if (!this.#deleted.includes(ids)) return;
-    this.#deleted = this.#deleted.filter((batch) => batch !== ids);
+  /** @param {{ids: number[], close: () => void}} batch */
+  async #restore(batch) {
+    if (!this.#deleted.includes(batch)) return;
+    this.#deleted = this.#deleted.filter((other) => other !== batch);
+    batch.close();
     /** @type {unknown} */
     let failure = null;
     let back = 0;
-    await inTurns(ids, async (id) => {
+    await inTurns(batch.ids, async (id) => {
       try {
         this.catalog.put(await api.restore(id), false);
         back += 1;

@@ -5,16 +5,12 @@
 
 /** @import {Catalog} from "./catalog.js" */
 /** @import {Selection} from "./selection.js" */
-/** @import {Rec} from "./record.js" */
 import { Layout, sizesFor } from "./layout.js";
 import { part } from "./part.js";
-import { day } from "./texts.js";
-import { Tile } from "./tile.js";
+import { Tiles } from "./tiles.js";
 
 /**
  * @typedef {object} GridHooks
- * @property {(rec: Rec) => void} open
- * @property {(rec: Rec) => void} download
  * @property {() => void} first that the first picture is to be seen
  * @property {(isScrolled: boolean) => void} scrolled whether something stands above what is seen
  */
@@ -23,21 +19,13 @@ import { Tile } from "./tile.js";
 const READY = 0.5;
 // Faster than this, in screens a second, pictures are not asked for: nobody could see them.
 const FAST = 4;
-// So many new tiles in one frame: more would take longer than the frame.
-const TILES_A_FRAME = 80;
-// Elements that wait to be used again.
-const SPARE = 120;
 
 export class Grid {
   #wall = part("wall");
   #grid = part("grid");
   #layout = new Layout(sizesFor(1000));
-  /** @type {Map<number, Tile>} */
-  #tiles = new Map();
-  /** @type {Tile[]} */
-  #spare = [];
-  /** @type {Map<string, HTMLElement>} */
-  #days = new Map();
+  /** @type {Tiles} */
+  #tiles;
   #frame = 0;
   #settle = 0;
   #lastTop = 0;
@@ -56,13 +44,13 @@ export class Grid {
     this.catalog = catalog;
     this.selection = selection;
     this.hooks = hooks;
+    this.#tiles = new Tiles(catalog, selection, () => hooks.first());
     this.#wall.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#resized()).observe(this.#wall);
     this.#grid.addEventListener("focusin", (event) => {
-      const tile = this.#tileOf(event.target);
+      const tile = this.#tiles.at(event.target);
       if (tile?.rec) this.#activate(tile.rec.id);
     });
-    selection.listen(() => this.#showSelection());
     catalog.listen((change) => {
       if (change.kind === "appended") this.#extend();
       else if (change.kind === "reset") this.#reset();
@@ -76,20 +64,9 @@ export class Grid {
     return this.#grid.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
   }
 
-  /** The element's tile. @param {EventTarget|null} target */
-  #tileOf(target) {
-    const element = target instanceof Element ? target.closest("[data-image]") : null;
-    return element instanceof HTMLElement ? this.#tiles.get(Number(element.dataset.image)) : undefined;
-  }
-
   /** The image whose tile an event meets. @param {EventTarget|null} target */
   imageOf(target) {
-    return this.#tileOf(target)?.rec ?? null;
-  }
-
-  /** Where an image's tile is on the screen, if it is. @param {number} id */
-  placeOnScreen(id) {
-    return this.#tiles.get(id)?.element.getBoundingClientRect() ?? null;
+    return this.#tiles.at(target)?.rec ?? null;
   }
 
   #reset() {
@@ -117,19 +94,16 @@ export class Grid {
     const { records } = this.catalog;
     const top = this.#wall.scrollTop;
     const row = this.#layout.rows[this.#layout.rowAt(top + this.#layout.sizes.heading)];
-    const [box] = row ? [row] : [];
-    const tile = box ? [...this.#tiles.values()].find((some) => some.index === box.first) : undefined;
-    const anchor = tile?.rec?.id ?? null;
-    const at = box?.first ?? 0;
+    const anchor = row ? this.#tiles.idOf(row.first) : null;
     this.#layout = new Layout(sizesFor(this.#width));
     this.#layout.extend(records);
     this.selection.forget((id) => this.catalog.get(id) !== undefined);
-    if (box && records.length > 0 && top > 0) {
+    if (row && records.length > 0 && top > 0) {
       const found = anchor === null ? -1 : this.catalog.indexOf(anchor);
-      const index = found >= 0 ? found : Math.min(at, records.length - 1);
+      const index = found >= 0 ? found : Math.min(row.first, records.length - 1);
       const now = this.#layout.rows[this.#layout.rowOf(index)];
       this.#setHeight();
-      this.#wall.scrollTop = top + now.top - box.top;
+      this.#wall.scrollTop = top + now.top - row.top;
     }
     this.#draw();
   }
@@ -184,7 +158,8 @@ export class Grid {
       if (row.top > top + screen * (1 + READY)) break;
       rows.push(row);
     }
-    const focused = document.activeElement instanceof HTMLElement ? this.#tileOf(document.activeElement) : undefined;
+    // What has the focus stays in the page, however far it is scrolled away: else the focus would be lost.
+    const focused = this.#tiles.at(document.activeElement);
     const kept = focused?.rec ? this.catalog.indexOf(focused.rec.id) : -1;
     if (kept >= 0) {
       const row = this.#layout.rows[this.#layout.rowOf(kept)];
@@ -192,136 +167,21 @@ export class Grid {
       rows.sort((a, b) => a.top - b.top);
     }
 
-    /** @type {Set<number>} */
-    const wanted = new Set();
-    for (const row of rows) for (let i = 0; i < row.count; i += 1) wanted.add(records[row.first + i].id);
-    for (const [id, tile] of this.#tiles) {
-      if (wanted.has(id) && this.catalog.get(id) === tile.rec) continue;
-      this.#tiles.delete(id);
-      tile.leave();
-      if (this.#spare.length < SPARE) this.#spare.push(tile);
-    }
-
-    let made = 0;
-    let isMore = false;
-    /** @type {Set<string>} */
-    const keys = new Set();
-    /** @type {{day: number, element: HTMLElement, next: ChildNode|null}|null} */
-    let section = null;
-    for (const row of rows) {
-      if (section?.day !== row.day) section = this.#section(row.day, keys);
-      const boxes = this.#layout.boxes(row, records);
-      for (let i = 0; i < row.count; i += 1) {
-        const index = row.first + i;
-        const rec = records[index];
-        let tile = this.#tiles.get(rec.id);
-        if (!tile) {
-          if (made >= TILES_A_FRAME && rec.id !== this.active) {
-            isMore = true;
-            continue;
-          }
-          made += 1;
-          tile = this.#spare.pop() ?? new Tile({ fault: (some) => this.catalog.markFault(some), first: () => this.hooks.first() });
-          this.#tiles.set(rec.id, tile);
-          tile.take(rec);
-          tile.element.setAttribute("aria-selected", String(this.selection.has(rec.id)));
-        }
-        this.#number(tile, index);
-        tile.place(boxes[i], this.#layout.days[row.day].top);
-        if (section.next === tile.element) section.next = tile.element.nextSibling;
-        else section.element.insertBefore(tile.element, section.next);
-        if (!this.#isFast) tile.load();
-      }
-    }
-    for (const [key, element] of this.#days) {
-      if (keys.has(key)) continue;
-      this.#days.delete(key);
-      element.remove();
-    }
+    const isMore = this.#tiles.draw(rows, this.#layout, { isFast: this.#isFast, must: this.active });
     const last = rows[rows.length - 1];
     const beyond = top + screen - this.#layout.height;
     const average = this.#layout.height / Math.max(1, records.length);
     const seen = beyond > 0 ? records.length + beyond / Math.max(1, average) : last ? last.first + last.count : 0;
     this.catalog.look(Math.ceil(seen));
-    this.#rove();
+    this.#tiles.rove(this.active, top);
     if (isMore) this.#soon();
-  }
-
-  /** @param {Tile} tile @param {number} index */
-  #number(tile, index) {
-    const total = this.catalog.total;
-    const size = total === null ? "-1" : String(total);
-    if (tile.index === index && tile.element.getAttribute("aria-setsize") === size) return;
-    tile.index = index;
-    tile.element.setAttribute("aria-posinset", String(index + 1));
-    tile.element.setAttribute("aria-setsize", size);
-  }
-
-  /**
-   * The element of a day.
-   * @param {number} index
-   * @param {Set<string>} keys of those that are in use
-   */
-  #section(index, keys) {
-    const { key: date, top, height } = this.#layout.days[index];
-    // A clock that was put back makes a day come twice.
-    let key = String(date);
-    while (keys.has(key)) key += "'";
-    keys.add(key);
-    let element = this.#days.get(key);
-    const label = day(date, Date.now());
-    if (!element) {
-      element = document.createElement("div");
-      element.className = "day";
-      element.setAttribute("role", "group");
-      element.dataset.day = String(date);
-      const heading = document.createElement("h2");
-      heading.setAttribute("role", "presentation");
-      element.append(heading);
-      this.#days.set(key, element);
-    }
-    const heading = /** @type {HTMLElement} */ (element.firstElementChild);
-    if (heading.textContent !== label) {
-      heading.textContent = label;
-      element.setAttribute("aria-label", label);
-    }
-    element.style.top = `${top}px`;
-    element.style.height = `${height}px`;
-    if (!element.isConnected) {
-      const after = [...this.#grid.children].find((other) => parseFloat(/** @type {HTMLElement} */ (other).style.top) > top);
-      this.#grid.insertBefore(element, after ?? null);
-    }
-    return { day: index, element, next: heading.nextSibling };
-  }
-
-  #showSelection() {
-    this.#grid.toggleAttribute("data-selecting", this.selection.count > 0);
-    for (const [id, tile] of this.#tiles) {
-      tile.element.setAttribute("aria-selected", String(this.selection.has(id)));
-    }
-  }
-
-  /** One tile can be reached by Tab: the active one, or the first that is seen. */
-  #rove() {
-    const active = this.active === null ? undefined : this.#tiles.get(this.active);
-    const top = this.#wall.scrollTop;
-    let reached = active;
-    if (!reached) {
-      for (const tile of this.#tiles.values()) {
-        if (tile.box.y >= top && (!reached || tile.index < reached.index)) reached = tile;
-      }
-    }
-    for (const tile of this.#tiles.values()) {
-      const index = tile === reached ? 0 : -1;
-      if (tile.element.tabIndex !== index) tile.element.tabIndex = index;
-    }
   }
 
   /** @param {number} id */
   #activate(id) {
     if (this.active === id) return;
     this.active = id;
-    this.#rove();
+    this.#tiles.rove(id, this.#wall.scrollTop);
   }
 
   /** The index that keys start from: the active image, or the first that is seen. */

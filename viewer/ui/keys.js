@@ -87,14 +87,13 @@ export function commandOf(pressed, level) {
 }
 
 /**
- * The sheet's lists.
- * @param {(level: Level) => HTMLElement} listOf
+ * The sheet's lists: what works on the wall, on one image, on both.
+ * @param {(level: Level|"both") => HTMLElement} listOf
  */
 export function fillSheet(listOf) {
   for (const { command, at, shows } of BINDINGS) {
     if (!shows) continue;
-    const level = at.length > 1 || at[0] === "single" ? "single" : "grid";
-    const isCommon = at.length > 1;
+    const level = at.length > 1 ? "both" : at[0];
     const term = document.createElement("dt");
     for (const key of shows.split(" ")) {
       const cap = document.createElement("kbd");
@@ -102,9 +101,9 @@ export function fillSheet(listOf) {
       term.append(cap);
     }
     const words = document.createElement("dd");
-    words.textContent = say(`key.${isCommon ? "" : `${at[0]}.`}${command}`);
+    words.textContent = say(`key.${level}.${command}`);
     const row = document.createElement("div");
     row.append(term, words);
-    listOf(isCommon ? "grid" : level).append(row);
+    listOf(level).append(row);
   }
 }

@@ -13,10 +13,16 @@ import { ratio } from "./record.js";
  * @property {number} gap between images
  * @property {number} heading height of a day's heading
  * @property {number} below what stands free below a day
+ * @property {number} apart what stands free between two days side by side
+ * @property {number} least width of a day, for its heading
  */
 
 /** @typedef {{top: number, height: number, first: number, count: number, day: number}} Row */
-/** @typedef {{key: number, top: number, height: number, first: number, count: number, row: number}} Day */
+/**
+ * A day. Short ones, which do not fill one row, stand side by side.
+ * @typedef {{key: number, top: number, height: number, x: number, width: number, isShort: boolean,
+ *   first: number, count: number, row: number}} Day
+ */
 /** @typedef {{x: number, y: number, width: number, height: number}} Box */
 
 // A last row that is not full is never higher than the others, and a full one not by more than this:
@@ -31,7 +37,8 @@ const HIGHEST = 1.4;
 export function sizesFor(width) {
   const isNarrow = width < 600;
   const target = Math.round(Math.min(260, Math.max(104, 88 + width * 0.085)));
-  return { width, target, gap: isNarrow ? 3 : 6, heading: isNarrow ? 40 : 48, below: isNarrow ? 8 : 14 };
+  const rest = { apart: 28, least: Math.min(width, 210) };
+  return { width, target, gap: isNarrow ? 3 : 6, heading: isNarrow ? 40 : 44, below: isNarrow ? 8 : 14, ...rest };
 }
 
 export class Layout {
@@ -65,6 +72,7 @@ export class Layout {
       const day = this.days[waiting.day];
       day.count = next - day.first;
       day.height = waiting.top - day.top;
+      // It may not fit beside another day any more.
       if (day.count === 0) this.days.pop();
     }
     while (next < records.length) {
@@ -87,7 +95,7 @@ export class Layout {
     const { width, target, gap, heading, below } = this.sizes;
     let day = this.days[this.days.length - 1];
     if (!day || day.key !== key) {
-      day = { key, top: this.height, height: heading, first, count: 0, row: this.rows.length };
+      day = { ...this.#placeFor(records, first, end), key, height: heading, first, count: 0, row: this.rows.length };
       this.days.push(day);
     }
     const index = this.days.length - 1;
@@ -124,6 +132,25 @@ export class Layout {
     }
     day.count = end - day.first;
     day.height = top - gap + below - day.top;
+  }
+
+  /**
+   * Where a day begins: beside the one before where both are short and it has room there, else below.
+   * @param {readonly Rec[]} records
+   * @param {number} first
+   * @param {number} end
+   */
+  #placeFor(records, first, end) {
+    const { width, target, gap, apart, least } = this.sizes;
+    const below = { top: this.height, x: 0, width, isShort: false };
+    let wide = (end - first - 1) * gap;
+    for (let i = first; i < end && wide <= width; i += 1) wide += ratio(records[i]) * target;
+    if (wide > width) return below;
+    const short = { ...below, width: Math.max(least, Math.ceil(wide)), isShort: true };
+    const before = this.days[this.days.length - 1];
+    if (!before?.isShort) return short;
+    const x = before.x + before.width + apart;
+    return x + short.width <= width ? { ...short, top: before.top, x } : short;
   }
 
   /**
@@ -165,6 +192,7 @@ export class Layout {
    */
   boxes(row, records) {
     const { width, gap } = this.sizes;
+    const { x } = this.days[row.day];
     let sum = 0;
     for (let i = 0; i < row.count; i += 1) sum += ratio(records[row.first + i]);
     const free = width - (row.count - 1) * gap;
@@ -177,7 +205,7 @@ export class Layout {
     for (let i = 0; i < row.count; i += 1) {
       const from = Math.round(reached);
       reached += ratio(records[row.first + i]) * scale;
-      boxes.push({ x: from + i * gap, y: row.top, width: Math.round(reached) - from, height: row.height });
+      boxes.push({ x: x + from + i * gap, y: row.top, width: Math.round(reached) - from, height: row.height });
     }
     return boxes;
   }
@@ -190,21 +218,26 @@ export class Layout {
    * @returns {number} the same index at the end
    */
   beside(index, step, records) {
-    const from = this.rowOf(index);
-    const row = this.rows[from];
-    const other = this.rows[from + step];
-    if (!row || !other) return index;
-    const own = this.boxes(row, records)[index - row.first];
-    const middle = own.x + own.width / 2;
-    let best = 0;
+    const own = this.rowOf(index);
+    const row = this.rows[own];
+    if (!row) return index;
+    const box = this.boxes(row, records)[index - row.first];
+    const middle = box.x + box.width / 2;
+    let next = own;
+    while (this.rows[next]?.top === row.top) next += step;
+    const top = this.rows[next]?.top;
+    let best = index;
     let least = Infinity;
-    this.boxes(other, records).forEach((box, i) => {
-      const off = Math.abs(box.x + box.width / 2 - middle);
-      if (off < least) {
-        least = off;
-        best = i;
-      }
-    });
-    return other.first + best;
+    for (; top !== undefined && this.rows[next]?.top === top; next += step) {
+      const other = this.rows[next];
+      this.boxes(other, records).forEach((some, i) => {
+        const off = Math.abs(some.x + some.width / 2 - middle);
+        if (off < least) {
+          least = off;
+          best = other.first + i;
+        }
+      });
+    }
+    return best;
   }
 }

@@ -47,8 +47,6 @@ function title(text) {
 }
 
 const grid = new Grid(catalog, selection, {
-  open: (rec) => route.go({ image: rec.id }),
-  download: (rec) => void actions.download([rec]),
   first: () => painted(null),
   scrolled: (isScrolled) => {
     part("bar").toggleAttribute("data-scrolled", isScrolled);

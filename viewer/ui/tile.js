@@ -94,11 +94,11 @@ export class Tile {
     this.#insteadOfPicture();
   }
 
-  /** @param {Box} box @param {number} top of the section that it stands in */
-  place(box, top) {
+  /** @param {Box} box @param {{x: number, top: number}} day that it stands in */
+  place(box, day) {
     const { style } = this.element;
-    style.left = `${box.x}px`;
-    style.top = `${box.y - top}px`;
+    style.left = `${box.x - day.x}px`;
+    style.top = `${box.y - day.top}px`;
     style.width = `${box.width}px`;
     style.height = `${box.height}px`;
     this.box = box;

@@ -101,15 +101,19 @@ export class Wall {
 
   /** @param {State} state @param {string} message */
   session(state, message) {
+    const isPassing = state !== "connected" && state !== "refused" && state !== "gone";
+    // Each try of the browser says again that it waits.
+    if (isPassing && (this.#cut !== 0 || this.#root.dataset.session === state)) return;
     clearTimeout(this.#cut);
     const show = () => {
+      this.#cut = 0;
       this.#root.dataset.session = state;
       const isFine = state === "connected";
       part("badge").hidden = isFine;
       part("badge-text").textContent = isFine ? "" : say(`session.${state}`);
       part("badge").title = message;
     };
-    if (state === "connected" || state === "refused" || state === "gone") show();
+    if (!isPassing) show();
     else this.#cut = window.setTimeout(show, SHORT_CUT);
     // What could not be read is read as soon as it can be.
     if (state === "connected" && this.catalog.state === "failed") void this.catalog.open(this.catalog.query);
