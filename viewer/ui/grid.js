@@ -28,6 +28,8 @@ export class Grid {
   #tiles;
   #frame = 0;
   #settle = 0;
+  /** Asked of the element only when it may have changed: asking makes the browser lay the page. */
+  #screen = 0;
   #lastTop = 0;
   #lastTime = 0;
   #isFast = false;
@@ -70,6 +72,7 @@ export class Grid {
   }
 
   #reset() {
+    this.#screen = this.#wall.clientHeight;
     this.#layout = new Layout(sizesFor(this.#width));
     this.#layout.extend(this.catalog.records);
     this.#wall.scrollTop = 0;
@@ -84,6 +87,7 @@ export class Grid {
   }
 
   #resized() {
+    this.#screen = this.#wall.clientHeight;
     const sizes = sizesFor(this.#width);
     if (sizes.width === this.#layout.sizes.width) this.#soon();
     else if (sizes.width > 0) this.#relay();
@@ -124,7 +128,7 @@ export class Grid {
   #scrolled() {
     const now = performance.now();
     const top = this.#wall.scrollTop;
-    const screens = Math.abs(top - this.#lastTop) / Math.max(1, this.#wall.clientHeight);
+    const screens = Math.abs(top - this.#lastTop) / Math.max(1, this.#screen);
     this.#isFast = screens / Math.max(0.008, (now - this.#lastTime) / 1000) > FAST;
     this.#lastTop = top;
     this.#lastTime = now;
@@ -149,7 +153,7 @@ export class Grid {
     this.#setHeight();
     const { records } = this.catalog;
     const top = this.#wall.scrollTop;
-    const screen = this.#wall.clientHeight;
+    const screen = this.#screen;
     this.hooks.scrolled(top > 40);
     const from = this.#layout.rowAt(top - screen * READY);
     const rows = [];
@@ -203,7 +207,7 @@ export class Grid {
     this.active = rec.id;
     const { heading, gap } = this.#layout.sizes;
     const top = this.#wall.scrollTop;
-    const screen = this.#wall.clientHeight;
+    const screen = this.#screen;
     const isFirstRow = this.#layout.days[row.day].row === this.#layout.rowOf(index);
     const above = row.top - heading - (isFirstRow ? 0 : gap);
     const below = row.top + row.height + gap * 2 - screen;

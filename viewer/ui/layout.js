@@ -4,7 +4,6 @@
 // the new images take, so that a hundred thousand are laid as their pages come. It touches no element.
 
 /** @import {Rec} from "./record.js" */
-import { ratio } from "./record.js";
 
 /**
  * @typedef {object} Sizes
@@ -106,7 +105,7 @@ export class Layout {
       let count = 0;
       let height = target;
       while (next + count < end) {
-        const wide = sum + ratio(records[next + count]);
+        const wide = sum + records[next + count].ratio;
         const fitting = (width - count * gap) / wide;
         if (fitting <= target) {
           // One more makes the row lower than wished, without it it is higher: the nearer one.
@@ -144,7 +143,7 @@ export class Layout {
     const { width, target, gap, apart, least } = this.sizes;
     const below = { top: this.height, x: 0, width, isShort: false };
     let wide = (end - first - 1) * gap;
-    for (let i = first; i < end && wide <= width; i += 1) wide += ratio(records[i]) * target;
+    for (let i = first; i < end && wide <= width; i += 1) wide += records[i].ratio * target;
     if (wide > width) return below;
     const short = { ...below, width: Math.max(least, Math.ceil(wide)), isShort: true };
     const before = this.days[this.days.length - 1];
@@ -194,7 +193,7 @@ export class Layout {
     const { width, gap } = this.sizes;
     const { x } = this.days[row.day];
     let sum = 0;
-    for (let i = 0; i < row.count; i += 1) sum += ratio(records[row.first + i]);
+    for (let i = 0; i < row.count; i += 1) sum += records[row.first + i].ratio;
     const free = width - (row.count - 1) * gap;
     // Full but for what rounding the height left.
     const isFull = Math.abs(sum * row.height - free) < sum + row.count;
@@ -204,7 +203,7 @@ export class Layout {
     let reached = 0;
     for (let i = 0; i < row.count; i += 1) {
       const from = Math.round(reached);
-      reached += ratio(records[row.first + i]) * scale;
+      reached += records[row.first + i].ratio * scale;
       boxes.push({ x: x + from + i * gap, y: row.top, width: Math.round(reached) - from, height: row.height });
     }
     return boxes;

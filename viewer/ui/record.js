@@ -31,6 +31,7 @@
  * @property {string} type media type; empty where it is not known
  * @property {number} width
  * @property {number} height
+ * @property {number} ratio width by height for the layout
  * @property {number} at milliseconds; NaN where it is not known
  * @property {number} day the local day as 20260331; 0 where it is not known
  * @property {string|null} taken
@@ -81,6 +82,7 @@ export function record(told) {
     type: once(told.media_type ?? ""),
     width: lies ? height : width,
     height: lies ? width : height,
+    ratio: lies ? ratio(height, width) : ratio(width, height),
     at,
     day: dayOf(at),
     taken: told.taken_at,
@@ -101,11 +103,12 @@ export function dayOf(at) {
 
 /**
  * Width by height for the layout: what is not known is a square, and what is very long is cut.
- * @param {Rec} rec
+ * @param {number} width
+ * @param {number} height
  */
-export function ratio(rec) {
-  if (rec.width === 0 || rec.height === 0) return 1;
-  return Math.min(3, Math.max(0.45, rec.width / rec.height));
+export function ratio(width, height) {
+  if (width === 0 || height === 0) return 1;
+  return Math.min(3, Math.max(0.45, width / height));
 }
 
 /**

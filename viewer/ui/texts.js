@@ -6,7 +6,8 @@
 import en from "./texts/en.js";
 import pt from "./texts/pt.js";
 
-const told = navigator.language || "en";
+// Node, in which the tests run, may have no navigator.
+const told = globalThis.navigator?.language || "en";
 const isPortuguese = told.toLowerCase().startsWith("pt");
 
 /** @type {Record<string, string>} */
