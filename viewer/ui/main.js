@@ -136,7 +136,7 @@ async function start() {
       return me.seq ?? null;
     },
     (error) => {
-      if (error instanceof api.Refusal && error.status === 401) wall.close(error);
+      if (error instanceof api.Refusal && error.status === 401) wall.close();
       return null;
     },
   );

@@ -90,7 +90,9 @@ export class Tile {
     if (!rec) return;
     const name = shown(rec.name);
     element.title = name;
-    element.setAttribute("aria-label", say("tile", { name, by: shown(rec.uploader), at: moment(rec.at) }));
+    const told = { name, by: shown(rec.uploader), at: moment(rec.at) };
+    const label = rec.fault ? say("tile.fault", { ...told, type: typeName(rec) }) : say("tile", told);
+    element.setAttribute("aria-label", label);
     this.#insteadOfPicture();
   }
 
@@ -148,6 +150,7 @@ export class Tile {
     if (!this.instead) {
       this.instead = document.createElement("span");
       this.instead.className = "instead";
+      this.instead.setAttribute("aria-hidden", "true");
       const type = document.createElement("b");
       const name = document.createElement("bdi");
       const save = document.createElement("span");

@@ -20,6 +20,7 @@ import { tell } from "./toast.js";
  * @property {number} total bytes
  * @property {State} state
  * @property {string} message
+ * @property {boolean} mayGoWell whether the same may go well another time
  * @property {AbortController} work
  */
 
@@ -48,7 +49,7 @@ export class Uploads {
       part("uploads-fold").setAttribute("aria-expanded", String(!isFolded));
     });
     part("uploads-again").addEventListener("click", () => {
-      for (const job of this.#jobs) if (job.state === "failed" && job.file) job.state = "queued";
+      for (const job of this.#jobs) if (mayTry(job)) job.state = "queued";
       this.#go();
     });
     listen((told) => {
@@ -64,7 +65,7 @@ export class Uploads {
     this.#begin();
     for (const file of files) {
       const work = new AbortController();
-      this.#jobs.push({ name: file.name, file, done: 0, total: file.size, state: "queued", message: "", work });
+      this.#jobs.push({ name: file.name, file, done: 0, total: file.size, state: "queued", message: "", mayGoWell: false, work });
     }
     this.#go();
   }
@@ -83,7 +84,8 @@ export class Uploads {
     let job = this.#jobs.find((some) => some.file === null && some.name === told.name && !isOver(some));
     if (!job) {
       this.#begin();
-      job = { name: told.name, file: null, done: 0, total: 0, state, message: "", work: new AbortController() };
+      const work = new AbortController();
+      job = { name: told.name, file: null, done: 0, total: 0, state, message: "", mayGoWell: false, work };
       this.#jobs.push(job);
     }
     Object.assign(job, { done: told.done, total: told.total, state, message: told.message ?? "" });
@@ -137,6 +139,7 @@ export class Uploads {
         if (!isPassing || tries >= PATIENCE.length) {
           job.state = "failed";
           job.message = refused(error);
+          job.mayGoWell = isPassing || (error instanceof api.Refusal && error.code === "storage_full");
           return;
         }
         job.done = 0;
@@ -179,7 +182,7 @@ export class Uploads {
   #draw() {
     this.#panel.hidden = this.#jobs.length === 0;
     part("uploads-title").textContent = this.#summary();
-    part("uploads-again").hidden = !this.#jobs.some((job) => job.state === "failed" && job.file) || this.#running > 0;
+    part("uploads-again").hidden = !this.#jobs.some(mayTry) || this.#running > 0;
     const total = this.#jobs.reduce((sum, job) => sum + Math.max(1, job.total), 0);
     const done = this.#jobs.reduce((sum, job) => sum + (isOver(job) ? Math.max(1, job.total) : job.done), 0);
     const bar = /** @type {HTMLProgressElement} */ (part("uploads-bar"));
@@ -191,6 +194,9 @@ export class Uploads {
     this.#list.replaceChildren(...seen.map(row));
   }
 }
+
+/** @param {Job} job */
+const mayTry = (job) => job.state === "failed" && job.file !== null && job.mayGoWell;
 
 /** @param {Job} job */
 const isOver = (job) => job.state === "stored" || job.state === "duplicate" || job.state === "failed";

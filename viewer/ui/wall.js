@@ -7,7 +7,6 @@
 /** @import {Catalog} from "./catalog.js" */
 /** @import {Happened, State} from "./events.js" */
 /** @import {Selection} from "./selection.js" */
-import { Refusal } from "./api.js";
 import { isWindow } from "./host.js";
 import { part } from "./part.js";
 import { shown } from "./record.js";
@@ -50,10 +49,9 @@ export class Wall {
     this.#showSelection();
   }
 
-  /** Nobody is let in without an invitation. @param {Refusal} refusal */
-  close(refusal) {
+  /** Nobody is let in without an invitation. */
+  close() {
     this.#isClosed = true;
-    part("closed-why").textContent = refused(new Refusal(401, refusal.code, refusal.message, null));
     this.#show();
   }
 

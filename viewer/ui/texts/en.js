@@ -2,12 +2,12 @@
 
 /** @type {Record<string, string>} */
 const en = {
-  home: "All images",
   images: "Images",
   "images.one": "{n} image",
   "images.other": "{n} images",
   "images.more": "{n} or more images",
   tile: "{name}, by {by}, {at}",
+  "tile.fault": "{name}, {type}, cannot be shown, by {by}, {at}",
   unknown: "unknown",
   yes: "yes",
   no: "no",

@@ -2,12 +2,12 @@
 
 /** @type {Record<string, string>} */
 const pt = {
-  home: "Todas as imagens",
   images: "Imagens",
   "images.one": "{n} imagem",
   "images.other": "{n} imagens",
   "images.more": "{n} imagens ou mais",
   tile: "{name}, de {by}, {at}",
+  "tile.fault": "{name}, {type}, não pode ser mostrada, de {by}, {at}",
   unknown: "desconhecido",
   yes: "sim",
   no: "não",
