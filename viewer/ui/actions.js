@@ -18,10 +18,15 @@ const BETWEEN_DOWNLOADS = 600;
 // Requests at a time, so that a hundred deletions leave room for pictures.
 const AT_ONCE = 3;
 
+/**
+ * Images that were deleted at once.
+ * @typedef {{ids: number[], done: Promise<void>, close: () => void}} Batch
+ */
+
 export class Actions {
   /** @type {Me|null} */
   me = null;
-  /** What was deleted here, batch by batch, each with its notice. @type {{ids: number[], close: () => void}[]} */
+  /** What was deleted here, batch by batch. @type {Batch[]} */
   #deleted = [];
   /** @type {Rec|null} */
   #renaming = null;
@@ -75,15 +80,24 @@ export class Actions {
     const own = recs.filter((rec) => this.canChange(rec));
     if (own.length < recs.length) notice(say("delete.others"), { isBad: true });
     if (own.length === 0) return;
-    /** @type {number[]} */
-    const gone = [];
+    for (const rec of own) this.catalog.remove(rec.id);
+    /** @type {Batch} */
+    const batch = { ids: [], done: Promise.resolve(), close: () => {} };
+    const text = count("deleted", own.length, { name: shown(own[0].name) });
+    batch.close = notice(text, { label: say("undo"), run: () => void this.#restore(batch) });
+    batch.done = this.#delete(own, batch);
+    this.#deleted.push(batch);
+    await batch.done;
+  }
+
+  /** @param {Rec[]} recs @param {Batch} batch */
+  async #delete(recs, batch) {
     /** @type {unknown} */
     let failure = null;
-    await inTurns(own, async (rec) => {
-      this.catalog.remove(rec.id);
+    await inTurns(recs, async (rec) => {
       try {
         await api.remove(rec.id);
-        gone.push(rec.id);
+        batch.ids.push(rec.id);
       } catch (error) {
         // Somebody else was faster: it is gone all the same.
         if (error instanceof api.Refusal && error.status === 404) return;
@@ -92,11 +106,9 @@ export class Actions {
       }
     });
     if (failure) notice(refused(failure), { isBad: true });
-    if (gone.length === 0) return;
-    const batch = { ids: gone, close: () => {} };
-    this.#deleted.push(batch);
-    const text = count("deleted", gone.length, { name: shown(own[0].name) });
-    batch.close = notice(text, { label: say("undo"), run: () => void this.#restore(batch) });
+    if (batch.ids.length > 0) return;
+    batch.close();
+    this.#deleted = this.#deleted.filter((other) => other !== batch);
   }
 
   /** Takes the last deletion back. */
@@ -106,11 +118,12 @@ export class Actions {
     else notice(say("undo.nothing"));
   }
 
-  /** @param {{ids: number[], close: () => void}} batch */
+  /** @param {Batch} batch */
   async #restore(batch) {
     if (!this.#deleted.includes(batch)) return;
     this.#deleted = this.#deleted.filter((other) => other !== batch);
     batch.close();
+    await batch.done;
     /** @type {unknown} */
     let failure = null;
     let back = 0;

@@ -7,11 +7,8 @@
 /** @import {Rec, Query, Told} from "./record.js" */
 /** @import {Happened} from "./events.js" */
 import * as api from "./api.js";
+import { FIRST_PAGE, after, begin } from "./pages.js";
 import { EVERYTHING, fits, isEverything, placeOf, record } from "./record.js";
-
-/** The first page is small, so that something is seen; the others are what the repository gives at most. */
-const FIRST_PAGE = 100;
-const PAGE = 1000;
 
 /** So many records are read ahead of what is looked at. */
 const AHEAD = 3000;
@@ -48,6 +45,8 @@ export class Catalog {
   /** What is under way belongs to this search; when another begins it is given up. */
   #work = new AbortController();
   #wanted = 0;
+  /** What happened while everything is read again. @type {Happened[]|null} */
+  #meanwhile = null;
   /** @type {((change: Change) => void)[]} */
   #listeners = [];
 
@@ -97,33 +96,49 @@ export class Catalog {
     this.state = "loading";
     this.failure = null;
     this.#reading = null;
+    this.#meanwhile = null;
     this.#tell({ kind: "state" });
     await this.#first(this.#work.signal);
   }
 
-  /** Reads everything again, as far as it was read, and shows it at once when it is there. */
+  /** Reads everything again, as far as it was read; what is looked at stays until then, and where it is. */
   async reload() {
-    const far = this.records.length;
-    await this.open(this.query);
-    if (this.state === "ready") await this.want(far);
+    if (this.state !== "ready") return this.open(this.query);
+    this.#work.abort();
+    this.#work = new AbortController();
+    const { signal } = this.#work;
+    /** @type {Happened[]} */
+    const meanwhile = [];
+    this.#meanwhile = meanwhile;
+    let found;
+    try {
+      found = await begin(this.query, this.records.length, signal);
+    } catch {
+      // Who cannot be reached now is asked again when the session is back.
+      return;
+    }
+    if (signal.aborted) return;
+    const before = this.#byId;
+    this.#byId = new Map();
+    this.records = [];
+    this.waiting = [];
+    this.#append(found.images, before);
+    this.#next = found.next;
+    this.#total = found.total;
+    this.#meanwhile = null;
+    this.#tell({ kind: "changed" });
+    for (const happened of meanwhile) this.apply(happened);
   }
 
   /** @param {AbortSignal} signal */
   async #first(signal) {
     try {
-      // A page may be short or even empty and yet have a next one.
-      const found = await api.list(this.query, FIRST_PAGE, null, signal);
-      let { images, next } = found;
-      while (images.length === 0 && next !== null) {
-        const page = await api.list(this.query, FIRST_PAGE, next, signal);
-        images = page.images;
-        next = page.next;
-      }
+      const found = await begin(this.query, FIRST_PAGE, signal);
       this.records = [];
       this.waiting = [];
       this.#byId.clear();
-      this.#append(images);
-      this.#next = next;
+      this.#append(found.images);
+      this.#next = found.next;
       this.#total = found.total;
       this.state = "ready";
       this.#wanted = 0;
@@ -141,11 +156,12 @@ export class Catalog {
     this.#tell({ kind: "state" });
   }
 
-  /** @param {Told[]} images */
-  #append(images) {
+  /** @param {Told[]} images @param {Map<number, Rec>} [before] the records that are shown already */
+  #append(images, before) {
     for (const told of images) {
       if (this.#byId.has(told.id)) continue;
-      const rec = record(told);
+      const had = before?.get(told.id);
+      const rec = had ? Object.assign(had, record(told), { fault: had.fault }) : record(told);
       this.records.push(rec);
       this.#byId.set(rec.id, rec);
     }
@@ -178,7 +194,7 @@ export class Catalog {
   async #read(signal) {
     while (this.state === "ready" && this.#next !== null && this.records.length < this.#wanted) {
       try {
-        const page = await api.list(this.query, PAGE, this.#next, signal);
+        const page = await after(this.query, this.#next, signal);
         if (signal.aborted) return;
         this.#append(page.images);
         this.#next = page.next;
@@ -200,6 +216,7 @@ export class Catalog {
    */
   apply(happened) {
     if (this.state !== "ready") return;
+    this.#meanwhile?.push(happened);
     const { event, image } = happened;
     if (!image) {
       // An old server tells no more than that there is something new.
@@ -265,8 +282,8 @@ export class Catalog {
 
   /** @param {number} id */
   remove(id) {
-    const waits = this.waiting.findIndex((rec) => rec.id === id);
-    if (waits >= 0) {
+    const waits = placeOf(this.waiting, id);
+    if (this.waiting[waits]?.id === id) {
       this.waiting.splice(waits, 1);
       this.#tell({ kind: "waiting" });
       return;

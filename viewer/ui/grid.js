@@ -33,6 +33,7 @@ export class Grid {
   #lastTop = 0;
   #lastTime = 0;
   #isFast = false;
+  #isStale = false;
   #height = -1;
   /** The image that keys act on; it stays in the page while it has the focus. @type {number|null} */
   active = null;
@@ -56,7 +57,7 @@ export class Grid {
     catalog.listen((change) => {
       if (change.kind === "appended") this.#extend();
       else if (change.kind === "reset") this.#reset();
-      else if (change.kind === "changed") this.#relay();
+      else if (change.kind === "changed") this.#changed();
       else if (change.kind === "record") this.#tiles.get(change.rec.id)?.take(change.rec);
     });
   }
@@ -72,6 +73,7 @@ export class Grid {
   }
 
   #reset() {
+    this.#isStale = false;
     this.#screen = this.#wall.clientHeight;
     this.#layout = new Layout(sizesFor(this.#width));
     this.#layout.extend(this.catalog.records);
@@ -81,7 +83,19 @@ export class Grid {
     this.#draw();
   }
 
+  /** A hundred changes in one frame are laid once. */
+  #changed() {
+    this.#isStale = true;
+    this.#soon();
+  }
+
+  /** Whatever asks where images stand, asks this first. */
+  #settleLayout() {
+    if (this.#isStale) this.#relay();
+  }
+
   #extend() {
+    if (this.#isStale) return this.#soon();
     this.#layout.extend(this.catalog.records);
     this.#soon();
   }
@@ -95,6 +109,7 @@ export class Grid {
 
   /** Lays everything anew; what is looked at stays where it is on the screen. */
   #relay() {
+    this.#isStale = false;
     const { records } = this.catalog;
     const top = this.#wall.scrollTop;
     const row = this.#layout.rows[this.#layout.rowAt(top + this.#layout.sizes.heading)];
@@ -150,6 +165,7 @@ export class Grid {
   #draw() {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
+    if (this.#isStale) return this.#relay();
     this.#setHeight();
     const { records } = this.catalog;
     const top = this.#wall.scrollTop;
@@ -190,6 +206,7 @@ export class Grid {
 
   /** The index that keys start from: the active image, or the first that is seen. */
   get index() {
+    this.#settleLayout();
     const index = this.active === null ? -1 : this.catalog.indexOf(this.active);
     if (index >= 0) return index;
     return this.#layout.rows[this.#layout.rowAt(this.#wall.scrollTop)]?.first ?? -1;
@@ -201,6 +218,7 @@ export class Grid {
    * @param {{focus?: boolean, middle?: boolean}} [how]
    */
   goTo(index, { focus = true, middle = false } = {}) {
+    this.#settleLayout();
     const rec = this.catalog.records[index];
     const row = this.#layout.rows[this.#layout.rowOf(index)];
     if (!rec || !row) return;
@@ -235,7 +253,9 @@ export class Grid {
   /** @param {boolean} isSmooth */
   toTop(isSmooth) {
     this.#wall.scrollTo({ top: 0, behavior: isSmooth ? "smooth" : "instant" });
-    if (!isSmooth) this.#draw();
+    if (isSmooth) return;
+    this.#settleLayout();
+    this.#draw();
   }
 
   get isScrolled() {

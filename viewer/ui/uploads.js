@@ -28,6 +28,8 @@ import { tell } from "./toast.js";
 const AT_ONCE = 2;
 // Rows that are shown: those under way, those that failed, then the newest.
 const ROWS = 40;
+// So long the panel of what went well is looked at, in milliseconds.
+const LOOK = 6000;
 // A passing fault is waited out this long, in milliseconds, before the file counts as failed.
 const PATIENCE = [1000, 3000, 9000];
 
@@ -39,6 +41,9 @@ export class Uploads {
   #running = 0;
   #isDrawn = true;
   #isFirst = true;
+  /** When the last one ended. */
+  #over = -Infinity;
+  #timer = 0;
 
   /** @param {{stored: (id: number|null) => void}} hooks `stored`: the first of a batch is in the repository */
   constructor(hooks) {
@@ -70,9 +75,10 @@ export class Uploads {
     this.#go();
   }
 
-  /** Another batch: what was finished before goes. */
+  /** Another batch: what was finished a while before goes. */
   #begin() {
-    if (this.#jobs.some((job) => job.state === "queued" || job.state === "sending")) return;
+    clearTimeout(this.#timer);
+    if (!this.#jobs.every(isOver) || performance.now() - this.#over < LOOK) return;
     this.#jobs = [];
     this.#isFirst = true;
     this.#panel.removeAttribute("data-folded");
@@ -152,6 +158,12 @@ export class Uploads {
   #finished() {
     if (this.#jobs.length === 0 || !this.#jobs.every(isOver)) return;
     tell(this.#summary());
+    this.#over = performance.now();
+    clearTimeout(this.#timer);
+    if (this.#jobs.some((job) => job.state === "failed")) return;
+    this.#timer = window.setTimeout(() => {
+      if (!this.#panel.matches(":hover, :focus-within")) this.#close();
+    }, LOOK);
   }
 
   #summary() {
