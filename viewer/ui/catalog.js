@@ -8,7 +8,7 @@
 /** @import {Happened} from "./events.js" */
 import * as api from "./api.js";
 import { FIRST_PAGE, after, begin } from "./pages.js";
-import { EVERYTHING, fits, isEverything, placeOf, record } from "./record.js";
+import { EVERYTHING, fits, placeOf, record } from "./record.js";
 
 /** So many records are read ahead of what is looked at. */
 const AHEAD = 3000;
@@ -45,7 +45,7 @@ export class Catalog {
   /** What is under way belongs to this search; when another begins it is given up. */
   #work = new AbortController();
   #wanted = 0;
-  /** What happened while everything is read again. @type {Happened[]|null} */
+  /** What happened while the list is being read from its beginning. @type {Happened[]|null} */
   #meanwhile = null;
   /** @type {((change: Change) => void)[]} */
   #listeners = [];
@@ -85,10 +85,7 @@ export class Catalog {
     return [...new Set(this.records.map((rec) => rec.uploader))].sort((a, b) => a.localeCompare(b));
   }
 
-  /**
-   * Begins another search. What was found before stays until the first page is there.
-   * @param {Query} query
-   */
+  /** Begins another search; what was found before stays until it has a page. @param {Query} query */
   async open(query) {
     this.#work.abort();
     this.#work = new AbortController();
@@ -96,7 +93,7 @@ export class Catalog {
     this.state = "loading";
     this.failure = null;
     this.#reading = null;
-    this.#meanwhile = null;
+    this.#meanwhile = [];
     this.#tell({ kind: "state" });
     await this.#first(this.#work.signal);
   }
@@ -107,9 +104,7 @@ export class Catalog {
     this.#work.abort();
     this.#work = new AbortController();
     const { signal } = this.#work;
-    /** @type {Happened[]} */
-    const meanwhile = [];
-    this.#meanwhile = meanwhile;
+    this.#meanwhile = [];
     let found;
     try {
       found = await begin(this.query, this.records.length, signal);
@@ -125,8 +120,13 @@ export class Catalog {
     this.#append(found.images, before);
     this.#next = found.next;
     this.#total = found.total;
-    this.#meanwhile = null;
     this.#tell({ kind: "changed" });
+    this.#hearMeanwhile();
+  }
+
+  #hearMeanwhile() {
+    const meanwhile = this.#meanwhile ?? [];
+    this.#meanwhile = null;
     for (const happened of meanwhile) this.apply(happened);
   }
 
@@ -143,6 +143,7 @@ export class Catalog {
       this.state = "ready";
       this.#wanted = 0;
       this.#tell({ kind: "reset" });
+      this.#hearMeanwhile();
     } catch (error) {
       if (signal.aborted) return;
       this.#fail(error);
@@ -167,7 +168,7 @@ export class Catalog {
     }
   }
 
-  /** What is looked at: reads on in idle time until enough lies ahead of it. @param {number} index */
+  /** What is looked at: reads on until enough lies ahead of it. @param {number} index */
   look(index) {
     if (index + AHEAD > this.#wanted) this.#wanted = index + AHEAD;
     if (this.#reading === null && this.#next !== null && this.records.length < this.#wanted) {
@@ -210,13 +211,10 @@ export class Catalog {
     }
   }
 
-  /**
-   * Takes in what happened.
-   * @param {Happened} happened
-   */
+  /** Takes in what happened. @param {Happened} happened */
   apply(happened) {
-    if (this.state !== "ready") return;
     this.#meanwhile?.push(happened);
+    if (this.state !== "ready") return;
     const { event, image } = happened;
     if (!image) {
       // An old server tells no more than that there is something new.
@@ -230,12 +228,9 @@ export class Catalog {
 
   /** Reads the newest page and takes in what is new there. */
   async newest() {
-    try {
-      const page = await api.list(this.query, FIRST_PAGE, null, this.#work.signal);
-      for (const told of page.images.reverse()) this.put(told, true);
-    } catch {
-      // What is new is seen with the next event, or the next visit.
-    }
+    const page = await begin(this.query, FIRST_PAGE, this.#work.signal).catch(() => null);
+    // Where that fails, what is new is seen with the next event, or the next visit.
+    for (const told of page?.images.reverse() ?? []) this.put(told, true);
   }
 
   /**
@@ -301,10 +296,5 @@ export class Catalog {
     if (rec.fault) return;
     rec.fault = true;
     this.#tell({ kind: "record", rec });
-  }
-
-  /** Whether it is everything that is listed, and nothing is searched for. */
-  get isEverything() {
-    return isEverything(this.query);
   }
 }

@@ -262,7 +262,7 @@ export class Grid {
     return this.#wall.scrollTop > 40;
   }
 
-  /** Days change their names at midnight. */
+  /** Draws again: days change their names at midnight, and reading may have broken off. */
   refresh() {
     this.#soon();
   }

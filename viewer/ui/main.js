@@ -151,7 +151,11 @@ async function start() {
         catalog.apply(happened);
         wall.happened(happened);
       },
-      state: (state, message) => wall.session(state, message),
+      state: (state, message) => {
+        wall.session(state, message);
+        // What broke off is read on.
+        if (state === "connected") grid.refresh();
+      },
       lost: () => void catalog.reload(),
     },
     seq,

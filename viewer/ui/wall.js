@@ -9,7 +9,7 @@
 /** @import {Selection} from "./selection.js" */
 import { isWindow } from "./host.js";
 import { part } from "./part.js";
-import { shown } from "./record.js";
+import { isEverything, shown } from "./record.js";
 import { count, refused, say } from "./texts.js";
 import { notice, tell } from "./toast.js";
 
@@ -64,7 +64,7 @@ export class Wall {
       : catalog.state === "failed"
         ? catalog.failure?.status === 401 ? "closed" : "failed"
         : has ? (catalog.state === "loading" ? "loading" : "ready")
-          : isOver ? (catalog.isEverything ? "empty" : "none-found")
+          : isOver ? (isEverything(catalog.query) ? "empty" : "none-found")
             : "loading";
     this.#root.dataset.state = state;
     part("grid").hidden = !has || state === "closed" || state === "failed";
