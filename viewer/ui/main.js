@@ -3,7 +3,8 @@
 // What tests may hold on to, stable: `data-state` of the root (loading, ready, empty, none-found, failed,
 // closed), `data-session` of the root, `data-level` of the root (grid, single); tiles `[data-image]` with
 // `data-picture` (shown, failed) and `aria-selected`; `#single[data-image][data-picture]`; `[data-upload]`;
-// the ids of index.html. Marks of performance: `imgrepo:first-picture`, `imgrepo:shown`.
+// the ids of index.html. Marks of performance: `imgrepo:first-picture`, and `imgrepo:shown` for the
+// last picture of the single view (`detail`: its image, and the milliseconds since it was asked for).
 
 /** @import {Query} from "./record.js" */
 import * as api from "./api.js";

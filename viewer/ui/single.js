@@ -195,6 +195,7 @@ export class Single {
   #shown(rec) {
     part("instead").hidden = true;
     this.#section.dataset.picture = "shown";
+    performance.clearMarks("imgrepo:shown");
     performance.mark("imgrepo:shown", { detail: { image: rec.id, milliseconds: performance.now() - this.#began } });
     this.hooks.shown(rec);
     this.slideshow.shown();

@@ -201,8 +201,11 @@ export class Uploads {
     bar.max = Math.max(1, total);
     bar.value = Math.min(done, total);
     bar.hidden = this.#jobs.every(isOver);
-    const order = ["sending", "failed", "queued", "stored", "duplicate"];
-    const seen = [...this.#jobs].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state)).slice(0, ROWS);
+    /** @type {Job[]} */
+    const seen = [];
+    for (const state of ["sending", "failed", "queued", "stored", "duplicate"]) {
+      for (const job of this.#jobs) if (job.state === state && seen.length < ROWS) seen.push(job);
+    }
     this.#list.replaceChildren(...seen.map(row));
   }
 }
