@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the page (viewer/ui): the types of its modules by TypeScript, then its tests in node.
-# Needs node 20 or newer and npm; TypeScript comes by npm to target/ and nowhere else. The page itself
+# Needs node 18 or newer and npm; TypeScript comes by npm to target/ and nowhere else. The page itself
 # needs none of it. Usage: scripts/check-ui.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,4 +18,4 @@ if [ "$(cat "$tools/node_modules/typescript/package.json" 2>/dev/null | sed -n '
     npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools" "typescript@$typescript"
 fi
 "$tools/node_modules/.bin/tsc" --project viewer/ui
-node --test viewer/ui/tests/
+node --test viewer/ui/tests/*.test.js

@@ -127,23 +127,27 @@ async function show() {
 /** @param {Query} a @param {Query} b */
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
+/**
+ * Asks who this is here, and what may be done.
+ * @returns {Promise<number|null>} the place in the history that is known with it
+ */
+async function introduce() {
+  try {
+    actions.me = await api.me();
+  } catch (error) {
+    if (error instanceof api.Refusal && error.status === 401) wall.close();
+  }
+  wall.allowed();
+  return actions.me?.seq ?? null;
+}
+
 async function start() {
   const asked = route.read();
   search.show(asked.query);
   const list = catalog.open(asked.query);
-  const about = api.me().then(
-    (me) => {
-      actions.me = me;
-      return me.seq ?? null;
-    },
-    (error) => {
-      if (error instanceof api.Refusal && error.status === 401) wall.close();
-      return null;
-    },
-  );
+  const about = introduce();
   const single = asked.image === null ? null : show();
   const seq = await about;
-  wall.allowed();
   await Promise.all([list, single]);
   void show();
   const feed = follow(
@@ -154,8 +158,10 @@ async function start() {
       },
       state: (state, message) => {
         wall.session(state, message);
-        // What broke off is read on.
-        if (state === "connected") grid.refresh();
+        if (state !== "connected") return;
+        // What broke off is read on; and somebody may be somebody else by now.
+        grid.refresh();
+        void introduce();
       },
       lost: () => void catalog.reload(),
     },

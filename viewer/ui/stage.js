@@ -110,9 +110,7 @@ export class Stage {
       const canvas = document.createElement("canvas");
       canvas.width = blur.width;
       canvas.height = blur.height;
-      const pixels = new ImageData(blur.width, blur.height);
-      pixels.data.set(blur.pixels);
-      canvas.getContext("2d")?.putImageData(pixels, 0, 0);
+      canvas.getContext("2d")?.putImageData(new ImageData(blur.pixels, blur.width), 0, 0);
       frame.append(canvas);
     }
     // The wall has shown it: the browser has it at hand.

@@ -7,7 +7,7 @@
 /** The longer side of what is decoded. */
 export const SIDE = 20;
 
-/** @typedef {{width: number, height: number, pixels: Uint8ClampedArray}} Blur */
+/** @typedef {{width: number, height: number, pixels: Uint8ClampedArray<ArrayBuffer>}} Blur */
 
 /**
  * @param {string} base64

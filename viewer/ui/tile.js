@@ -76,9 +76,7 @@ export class Tile {
       if (blur) {
         this.blur.width = blur.width;
         this.blur.height = blur.height;
-        const pixels = new ImageData(blur.width, blur.height);
-        pixels.data.set(blur.pixels);
-        this.blur.getContext("2d")?.putImageData(pixels, 0, 0);
+        this.blur.getContext("2d")?.putImageData(new ImageData(blur.pixels, blur.width), 0, 0);
       }
     }
     this.name();
@@ -150,14 +148,13 @@ export class Tile {
     if (!this.instead) {
       this.instead = document.createElement("span");
       this.instead.className = "instead";
-      this.instead.setAttribute("aria-hidden", "true");
       const type = document.createElement("b");
       const name = document.createElement("bdi");
       const save = document.createElement("span");
       save.className = "save";
       save.dataset.download = "";
       save.append(icon("download"));
-      this.instead.append(type, name, save);
+      this.instead.append(type, " ", name, save);
       this.mark.before(this.instead);
     }
     const [type, name, save] = this.instead.children;

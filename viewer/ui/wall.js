@@ -114,7 +114,9 @@ export class Wall {
     if (!isPassing) show();
     else this.#cut = window.setTimeout(show, SHORT_CUT);
     // What could not be read is read as soon as it can be.
-    if (state === "connected" && this.catalog.state === "failed") void this.catalog.open(this.catalog.query);
+    if (state !== "connected") return;
+    this.#isClosed = false;
+    if (this.catalog.state === "failed") void this.catalog.open(this.catalog.query);
   }
 
   #showSelection() {
