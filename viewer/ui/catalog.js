@@ -176,10 +176,7 @@ export class Catalog {
     }
   }
 
-  /**
-   * Reads until `count` records are there, or all.
-   * @param {number} count
-   */
+  /** Reads until `count` records are there, or all. @param {number} count */
   want(count) {
     this.#wanted = Math.max(this.#wanted, count);
     if (this.#reading) return this.#reading;
@@ -243,8 +240,10 @@ export class Catalog {
     const had = this.#byId.get(rec.id);
     if (had) {
       // The event's record is as it was then: it may lack what has been made since.
-      Object.assign(had, rec, { placeholder: rec.placeholder ?? had.placeholder, fault: had.fault });
+      const { ratio, placeholder, fault } = had;
+      Object.assign(had, rec, { placeholder: rec.placeholder ?? placeholder, fault });
       this.#tell({ kind: "record", rec: had });
+      if (ratio !== had.ratio) this.#tell({ kind: "changed" });
       return;
     }
     if (!fits(this.query, rec)) return;
@@ -293,7 +292,6 @@ export class Catalog {
 
   /** Remembers that an image cannot be shown. @param {Rec} rec */
   markFault(rec) {
-    if (rec.fault) return;
     rec.fault = true;
     this.#tell({ kind: "record", rec });
   }

@@ -17,6 +17,8 @@ import { Tiles } from "./tiles.js";
 
 // Half a screen above and below is kept ready, so that slow scrolling never shows a bare tile.
 const READY = 0.5;
+// Nearer to the top than this, in pixels, one looks at the newest, and what is new is shown at once.
+const NEAR_TOP = 40;
 // Faster than this, in screens a second, pictures are not asked for: nobody could see them.
 const FAST = 4;
 
@@ -35,6 +37,7 @@ export class Grid {
   #isFast = false;
   #isStale = false;
   #height = -1;
+  #laid = -1;
   /** The image that keys act on; it stays in the page while it has the focus. @type {number|null} */
   active = null;
 
@@ -117,7 +120,7 @@ export class Grid {
     this.#layout = new Layout(sizesFor(this.#width));
     this.#layout.extend(records);
     this.selection.forget((id) => this.catalog.get(id) !== undefined);
-    if (row && records.length > 0 && top > 0) {
+    if (row && records.length > 0 && top > NEAR_TOP) {
       const found = anchor === null ? -1 : this.catalog.indexOf(anchor);
       const index = found >= 0 ? found : Math.min(row.first, records.length - 1);
       const now = this.#layout.rows[this.#layout.rowOf(index)];
@@ -134,8 +137,9 @@ export class Grid {
     const rest = total !== null && records.length > 0 ? Math.max(0, total - records.length) : 0;
     const more = rest > 0 ? (laid / records.length) * rest : this.catalog.isWhole ? 0 : laid ? 400 : 0;
     const height = Math.ceil(laid + more);
-    if (height === this.#height) return;
+    if (height === this.#height && laid === this.#laid) return;
     this.#height = height;
+    this.#laid = laid;
     this.#grid.style.height = `${height}px`;
     this.#grid.style.setProperty("--laid", `${laid}px`);
   }
@@ -170,7 +174,6 @@ export class Grid {
     const { records } = this.catalog;
     const top = this.#wall.scrollTop;
     const screen = this.#screen;
-    this.hooks.scrolled(top > 40);
     const from = this.#layout.rowAt(top - screen * READY);
     const rows = [];
     for (let i = from; i < this.#layout.rows.length; i += 1) {
@@ -195,6 +198,8 @@ export class Grid {
     this.catalog.look(Math.ceil(seen));
     this.#tiles.rove(this.active, top);
     if (isMore) this.#soon();
+    // Last, for what waits may be shown now, and then all of this is done again.
+    this.hooks.scrolled(top > NEAR_TOP);
   }
 
   /** @param {number} id */
@@ -256,10 +261,6 @@ export class Grid {
     if (isSmooth) return;
     this.#settleLayout();
     this.#draw();
-  }
-
-  get isScrolled() {
-    return this.#wall.scrollTop > 40;
   }
 
   /** Draws again: days change their names at midnight, and reading may have broken off. */

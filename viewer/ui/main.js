@@ -41,8 +41,11 @@ function painted(image) {
   requestAnimationFrame(() => requestAnimationFrame(() => post({ do: "painted", image })));
 }
 
+let isTitled = false;
 /** @param {string} text */
 function title(text) {
+  if (document.title === text && isTitled) return;
+  isTitled = true;
   document.title = text;
   post({ do: "title", text });
 }
@@ -146,9 +149,9 @@ async function start() {
   search.show(asked.query);
   const list = catalog.open(asked.query);
   const about = introduce();
-  const single = asked.image === null ? null : show();
+  const opened = asked.image === null ? null : show();
   const seq = await about;
-  await Promise.all([list, single]);
+  await Promise.all([list, opened]);
   void show();
   const feed = follow(
     {

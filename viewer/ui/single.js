@@ -36,6 +36,8 @@ export class Single {
   /** Where it stood when it was last seen among the others. */
   #index = -1;
   #way = 1;
+  /** What was asked for last. @type {number|null} */
+  #asked = null;
   /** @type {Map<number, HTMLImageElement>} */
   #kept = new Map();
   #began = 0;
@@ -70,19 +72,17 @@ export class Single {
   }
 
   /**
-   * Opens an image, or goes to another one.
+   * Opens an image, or goes to another one; throws what was refused.
    * @param {number} id
-   * @returns {Promise<boolean>} whether there is one
    */
   async open(id) {
-    if (this.rec?.id === id) return true;
+    this.#asked = id;
+    if (this.rec?.id === id) return;
     let rec = this.catalog.get(id);
-    if (!rec) {
-      // A search that is under way may still find it, but it can be seen now.
-      rec = record(await api.info(id));
-    }
-    this.#take(this.catalog.get(id) ?? rec);
-    return true;
+    // The list may come to it later, but it can be seen now.
+    if (!rec) rec = record(await api.info(id));
+    // Meanwhile somebody may have gone elsewhere.
+    if (this.#asked === id) this.#take(this.catalog.get(id) ?? rec);
   }
 
   /** @param {Rec} rec */
@@ -98,7 +98,6 @@ export class Single {
     this.stage.show(rec, this.#picture(rec));
     if (rec.fault) this.#cannot(rec);
     this.#show();
-    this.info.open(this.info.isOpen, rec);
     this.hooks.moved(rec.id);
     if (!wasOpen) part("stage").focus({ preventScroll: true });
     tell(say("single.told", { name: shown(rec.name), place: this.#place() }));
@@ -133,7 +132,9 @@ export class Single {
   /** Reads on until its place is known: then it has neighbours. @param {number} id */
   async #find(id) {
     const { catalog } = this;
-    while (this.rec?.id === id && catalog.indexOf(id) < 0 && catalog.state === "ready" && !catalog.isWhole) {
+    // The newest are first: past an older one, it is not in this list.
+    const isAhead = () => (catalog.records[catalog.records.length - 1]?.id ?? Infinity) > id;
+    while (this.rec?.id === id && catalog.state === "ready" && !catalog.isWhole && isAhead()) {
       const before = catalog.records.length;
       await catalog.want(before + 1);
       if (catalog.records.length === before) return;
@@ -147,7 +148,11 @@ export class Single {
   #changed() {
     const { rec } = this;
     if (!rec) return;
-    if (this.catalog.get(rec.id) || this.#index < 0) return this.#show();
+    if (this.#index < 0) {
+      this.#show();
+      return void this.#find(rec.id);
+    }
+    if (this.catalog.get(rec.id)) return this.#show();
     this.#kept.delete(rec.id);
     const { records } = this.catalog;
     const next = records[Math.min(this.#index, records.length - 1)];
@@ -258,6 +263,7 @@ export class Single {
   close() {
     this.slideshow.stop();
     this.rec = null;
+    this.#asked = null;
     this.#index = -1;
     this.stage.clear();
     this.#kept.clear();
