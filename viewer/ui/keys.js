@@ -59,6 +59,7 @@ export const BINDINGS = [
   { command: "upload", keys: ["u"], at: BOTH, shows: "U" },
   { command: "search", keys: ["/"], at: BOTH, shows: "/" },
   { command: "help", keys: ["?", "F1"], at: BOTH, shows: "?" },
+  { command: "close", keys: ["Ctrl+w"], at: BOTH },
   { command: "escape", keys: ["Escape"], at: BOTH, shows: "Esc" },
 ];
 

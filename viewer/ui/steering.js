@@ -67,7 +67,8 @@ export class Steering {
     if (isField && pressed !== "Escape") return;
     if ((pressed === "Enter" || pressed === " ") && target?.closest("button, a, summary")) return;
     const command = commandOf(pressed, this.rooms.single.isOpen ? "single" : "grid");
-    if (!command) return;
+    // A tab is the browser's to close.
+    if (!command || (command === "close" && !isWindow)) return;
     event.preventDefault();
     this.run(command);
   }
@@ -225,6 +226,7 @@ export class Steering {
       help: () => dialog("help").showModal(),
       "close-help": () => dialog("help").close(),
       back: () => route.leave(),
+      close: () => post({ do: "close" }),
       escape: () => this.#escape(),
     };
     commands[command]?.();
