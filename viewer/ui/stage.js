@@ -136,15 +136,15 @@ export class Stage {
     this.#frame.replaceChildren(display);
     if (before.width !== this.#size.width || before.height !== this.#size.height) this.fit();
     this.hooks.shown(rec);
-    this.#sharpen();
+    this.#sharpen(this.lie.scale);
   }
 
-  /** Past the pixels of `display` the original is shown, where browsers can. */
-  #sharpen() {
+  /** Past the pixels of `display` the original is shown, where browsers can. @param {number} scale */
+  #sharpen(scale) {
     const { rec } = this;
     if (!rec || this.#original || !this.#display?.isConnected) return;
     const longest = Math.max(this.#size.width, this.#size.height);
-    const isEnough = longest <= DISPLAY || this.lie.scale * devicePixelRatio * longest <= DISPLAY * 1.05;
+    const isEnough = longest <= DISPLAY || scale * devicePixelRatio * longest <= DISPLAY * 1.05;
     const isLarge = this.#size.width * this.#size.height > MOST_PIXELS;
     if (isEnough || isLarge || !SHOWN_AS_IS.includes(rec.type)) return;
     const original = document.createElement("img");
@@ -177,7 +177,7 @@ export class Stage {
     style.height = `${h}px`;
     style.transform = `translate(${(roomX - w) / 2 + lie.x}px, ${(roomY - h) / 2 + lie.y}px) rotate(${lie.turns * 90}deg)`;
     this.element.toggleAttribute("data-zoomed", !this.#isFit);
-    this.#sharpen();
+    this.#sharpen(lie.scale);
     this.hooks.lies();
   }
 
@@ -245,6 +245,7 @@ export class Stage {
     }
     // Its own pixels, and never less than twice what is seen around it.
     const scale = Math.max(this.#whole, this.lie.scale * 2);
+    this.#sharpen(scale);
     const { x, y } = zoom.loupeAt(this.lie, scale, at);
     const w = this.#size.width * scale;
     const h = this.#size.height * scale;
