@@ -28,6 +28,7 @@ export class Refusal extends Error {
  * @property {string} user
  * @property {string} role
  * @property {string[]} can
+ * @property {number|null} [device] which of one's devices this is; null for a guest
  * @property {number} [seq]
  */
 
@@ -106,6 +107,11 @@ export async function rename(id, name) {
   const body = JSON.stringify({ name });
   const headers = { "Content-Type": "application/json" };
   return (await ask(`images/${id}`, { method: "PATCH", headers, body })).image;
+}
+
+/** This browser is one of nobody's devices any more. */
+export async function logout() {
+  await ask("logout", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
 }
 
 /**

@@ -7,6 +7,7 @@
 /** @import {Catalog} from "./catalog.js" */
 /** @import {Happened, State} from "./events.js" */
 /** @import {Selection} from "./selection.js" */
+import { logout } from "./api.js";
 import { isWindow } from "./host.js";
 import { part } from "./part.js";
 import { isEverything, shown } from "./record.js";
@@ -30,10 +31,20 @@ export class Wall {
     this.catalog = catalog;
     this.selection = selection;
     this.actions = actions;
+    part("leave").addEventListener("click", () => void this.#leave());
     catalog.listen(() => this.#show());
     selection.listen(() => this.#showSelection());
     this.#root.toggleAttribute("data-window", isWindow);
     this.#show();
+  }
+
+  async #leave() {
+    try {
+      await logout();
+      location.reload();
+    } catch (error) {
+      this.complain(error);
+    }
   }
 
   title() {
@@ -44,7 +55,12 @@ export class Wall {
 
   /** What may be done is known now. */
   allowed() {
+    const { me } = this.actions;
     part("upload").hidden = !this.actions.can("upload");
+    part("account").hidden = me === null;
+    part("who").textContent = me ? say("who", { user: shown(me.user) }) : "";
+    // In the window one is logged in by the program, and a guest is not.
+    part("leave").hidden = isWindow || typeof me?.device !== "number";
     this.#show();
     this.#showSelection();
   }

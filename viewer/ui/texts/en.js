@@ -124,6 +124,8 @@ const en = {
   "session.offline": "Offline",
   "session.refused": "Not let in",
   "session.gone": "imgrepo is not running, waiting for it…",
+  who: "You are {user} here.",
+  leave: "Log out",
   help: "Keys",
   "help.grid": "All images",
   "help.both": "Everywhere",

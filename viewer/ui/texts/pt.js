@@ -124,6 +124,8 @@ const pt = {
   "session.offline": "Desconectado",
   "session.refused": "Acesso recusado",
   "session.gone": "O imgrepo não está em execução, esperando por ele…",
+  who: "Aqui você é {user}.",
+  leave: "Sair",
   help: "Teclas",
   "help.grid": "Todas as imagens",
   "help.both": "Em toda parte",
