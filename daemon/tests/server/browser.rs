@@ -191,7 +191,7 @@ async fn pages_are_our_own_and_nobody_frames_or_keeps_them() {
         for line in [
             format!("content-type: {media_type}").as_str(),
             "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; \
-             connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; \
+             img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
              frame-ancestors 'none'",
             "x-content-type-options: nosniff",
             "referrer-policy: no-referrer",
@@ -211,6 +211,40 @@ async fn pages_are_our_own_and_nobody_frames_or_keeps_them() {
             let scripts = page.matches("<script").count();
             assert_eq!(scripts, page.matches("<script type=\"module\" src=\"/").count());
         }
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_for_browsers_and_kept_by_them() {
+    let door = Door::new().await;
+    let host = door.host();
+    let asked =
+        |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n");
+    let html = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+    let page = door.encrypted(&asked("/", html)).await;
+    assert!(page.status == 200 && page.body.contains("ui/main.js"), "{}", page.body);
+    let tag = header(&page.head, "etag").unwrap();
+    assert_eq!(header(&page.head, "cache-control"), Some("no-cache"));
+    assert_eq!(header(&page.head, "vary"), Some("Accept"));
+    let again = format!("{html}If-None-Match: W/{tag}\r\n");
+    assert_eq!(door.encrypted(&asked("/", &again)).await.status, 304);
+    let program = door.encrypted(&asked("/", "")).await;
+    assert!(program.body.contains("imgrepo.v2"), "programs are told how to connect");
+    for (path, media_type) in [
+        ("/ui/main.js", "text/javascript; charset=utf-8"),
+        ("/ui/style.css", "text/css; charset=utf-8"),
+        ("/ui/texts/en.js", "text/javascript; charset=utf-8"),
+    ] {
+        let file = door.encrypted(&asked(path, "")).await;
+        assert_eq!((file.status, header(&file.head, "content-type")), (200, Some(media_type)));
+        let tag = header(&file.head, "etag").unwrap();
+        let more = format!("If-None-Match: {tag}\r\n");
+        assert_eq!(door.encrypted(&asked(path, &more)).await.status, 304, "{path}");
+    }
+    for path in
+        ["/ui/", "/ui/files.rs", "/ui/../main.rs", "/ui/%2e%2e/x", "/ui/texts", "/ui//main.js"]
+    {
+        assert_eq!(door.encrypted(&asked(path, "")).await.status, 404, "{path}");
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod api_bodies;
 mod api_live;
 mod browser;
 mod browser_foreign;

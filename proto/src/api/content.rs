@@ -128,8 +128,9 @@ impl Fetch {
     }
 }
 
-/// Whether a list of tags has this one (RFC 9110, 13.1.2: weak tags count as well).
-fn is_among(line: &str, etag: &str) -> bool {
+/// Whether the tags of an `If-None-Match` have this one (RFC 9110, 13.1.2: weak tags count as well).
+#[must_use]
+pub fn is_among(line: &str, etag: &str) -> bool {
     line.trim() == "*"
         || line.split(',').map(str::trim).any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }

@@ -32,7 +32,7 @@ mod range;
 mod request;
 
 pub use answer::{Answer, Head};
-pub use content::{Content, Fetch, Version};
+pub use content::{Content, Fetch, Version, is_among};
 pub use request::{MAX_TARGET_BYTES, RENAME_BODY_BYTES, read, rename};
 
 use crate::image::{ImageId, Seq};

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 
 use super::denied::Denied;
 
@@ -35,6 +35,10 @@ pub(super) fn admit(asked: &Asked<'_>, public_host: Option<&str>) -> Result<(), 
     if target.is_some_and(|target| target.as_ref() != Some(&host)) {
         return Err(Denied::new(StatusCode::BAD_REQUEST, "the request's target is not its Host"));
     }
+    if !is_our_own(asked) {
+        let text = "another site's page may not ask for anything here";
+        return Err(Denied::new(StatusCode::FORBIDDEN, text));
+    }
     let mut origins = asked.headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else {
         let is_reading = *asked.method == Method::GET || *asked.method == Method::HEAD;
@@ -48,6 +52,34 @@ pub(super) fn admit(asked: &Asked<'_>, public_host: Option<&str>) -> Result<(), 
     is_ours.then_some(()).ok_or_else(|| {
         Denied::new(StatusCode::FORBIDDEN, "another site's page may not ask for anything here")
     })
+}
+
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// Whether a request comes from our own page, or from the person at the browser, where the browser says
+/// so (Fetch Metadata, 2). Another site's page may lead people to a page of ours, as a link in a mail
+/// does; it may not show, read or frame anything of ours.
+fn is_our_own(asked: &Asked<'_>) -> bool {
+    let said = |name: &HeaderName| {
+        let mut lines = asked.headers.get_all(name).iter();
+        match (lines.next(), lines.next()) {
+            (None, _) => Ok(None),
+            (Some(only), None) => only.to_str().map(Some).map_err(|_| ()),
+            (Some(_), Some(_)) => Err(()),
+        }
+    };
+    match said(&SITE) {
+        Ok(None | Some("same-origin" | "none")) => true,
+        Ok(Some(_)) => {
+            let leads = asked.method == Method::GET
+                && said(&MODE) == Ok(Some("navigate"))
+                && said(&DESTINATION) == Ok(Some("document"));
+            leads && !asked.uri.path().starts_with("/api/")
+        }
+        Err(()) => false,
+    }
 }
 
 /// A host and, where it is given, a port.
@@ -100,7 +132,7 @@ fn is_same_origin(origin: &str, host: &Place, is_encrypted: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderValue;
 
     use super::*;
 
@@ -247,6 +279,37 @@ mod tests {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
             assert_eq!(asked(&method, "/", &host), Err(StatusCode::FORBIDDEN), "{method}");
         }
+    }
+
+    #[test]
+    fn another_site_may_lead_here_and_nothing_more() {
+        let asked = |method: &Method, uri: &'static str, lines: &[(&str, &str)]| {
+            asked(method, uri, &[&[("host", "localhost:1")], lines].concat()).is_ok()
+        };
+        let link = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let frame = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+        let image = [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+        for (how, foreign, ours) in [(link, true, true), (frame, false, true), (image, false, true)]
+        {
+            for (site, expected) in [
+                ("same-origin", ours),
+                ("none", ours),
+                ("same-site", foreign),
+                ("cross-site", foreign),
+                ("SAME-ORIGIN", foreign),
+                ("", foreign),
+                ("none, same-origin", foreign),
+            ] {
+                let lines = [&[("sec-fetch-site", site)], &how[..]].concat();
+                assert_eq!(asked(&Method::GET, "/join", &lines), expected, "{lines:?}");
+                let own = matches!(site, "same-origin" | "none");
+                assert_eq!(asked(&Method::GET, "/api/images/1/original", &lines), own, "{lines:?}");
+            }
+        }
+        let twice = [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")];
+        assert!(!asked(&Method::GET, "/", &twice));
+        let post = [("sec-fetch-site", "cross-site"), ("origin", "http://localhost:1")];
+        assert!(!asked(&Method::POST, "/", &[&post[..], &link].concat()));
     }
 
     #[test]

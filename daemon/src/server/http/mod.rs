@@ -17,6 +17,7 @@ mod desk;
 mod live;
 mod pace;
 mod pages;
+mod ui;
 mod upload;
 
 use std::convert::Infallible;
@@ -140,7 +141,8 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/api/join", post(account::join))
         .route("/api/login", post(account::login))
         .route("/api/logout", post(account::logout))
-        .route("/api/{*call}", any(call::carry_out));
+        .route("/api/{*call}", any(call::carry_out))
+        .route("/ui/{*file}", get(ui::file));
     for page in pages::PAGES {
         browsers = browsers.route(page.path, get(async move || page));
     }
@@ -251,7 +253,7 @@ async fn private(
     }
 }
 
-/// The way to a session. A browser's cookie lets nobody in here: a session says in AUTH who it is, and
+/// The way to a session, and for browsers the page. A browser's cookie lets nobody in here: a session says in AUTH who it is, and
 /// before that it is nobody.
 async fn root(
     State(desk): State<Arc<Desk>>,
@@ -259,7 +261,10 @@ async fn root(
     mut request: Request,
 ) -> Result<Response, Denied> {
     if !request.headers().contains_key(header::UPGRADE) {
-        return Ok(about().into_response());
+        return Ok(match origin.is_private() && ui::is_wanted(request.headers()) {
+            true => ui::page(request.headers()),
+            false => about().into_response(),
+        });
     }
     let (dialect, accept) = choose(request.method(), request.headers())?;
     let seat = desk.context.seat(origin).map_err(|text| {

@@ -4,6 +4,8 @@
 use axum::http::header;
 use axum::response::IntoResponse;
 
+use super::ui::POLICY;
+
 /// A file of a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Page {
@@ -41,11 +43,7 @@ pub(super) const PAGES: [Page; 4] = [
 /// page of somebody else's. There is no Strict-Transport-Security: with a certificate of the server's own
 /// it would lock people out of everything else at this host.
 pub(super) const HEADERS: [(header::HeaderName, &str); 6] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-         img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
+    (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
