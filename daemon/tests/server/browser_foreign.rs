@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
+use crate::api::Tab;
 use crate::browser::{Door, ask, post};
-use crate::support::upgrade;
+use crate::support::{picture, upgrade};
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -104,6 +105,11 @@ async fn no_page_of_another_site_gets_past_the_door() {
     let port = door.stage.server.address().port().to_string();
     let filled = |head: &str| head.replace("HOST", &door.host()).replace("PORT", &port);
     assert!(FOREIGN.len() >= 40);
+    let mut ours = Tab::open(&door, &cookie).await;
+    ours.upload("a.png", &picture(1000, 1)).await;
+    ours.upload("b.png", &picture(1000, 2)).await;
+    ours.json("DELETE", "/api/images/2", "").await;
+    let before = ours.json("GET", "/api/images/1", "").await;
     for head in FOREIGN {
         let head = format!("{}Cookie: {cookie}\r\n", filled(head));
         let json = format!("{head}Content-Type: application/json\r\n");
@@ -112,6 +118,13 @@ async fn no_page_of_another_site_gets_past_the_door() {
             format!("GET /api/me HTTP/1.1\r\n{head}\r\n"),
             post("/api/join", &json, &body),
             post("/api/logout", &json, "{}"),
+            format!("GET /api/images HTTP/1.1\r\n{head}\r\n"),
+            format!("HEAD /api/images/1/original HTTP/1.1\r\n{head}\r\n"),
+            format!("GET /api/events HTTP/1.1\r\n{head}Accept: text/event-stream\r\n\r\n"),
+            post("/api/images?name=c.png", &head, "x"),
+            post("/api/images/2/restore", &head, ""),
+            post("/api/images/1", &json, "{\"name\":\"c.png\"}").replacen("POST", "PATCH", 1),
+            format!("DELETE /api/images/1 HTTP/1.1\r\n{head}\r\n"),
         ] {
             let reply = door.plain(&request).await;
             assert!(matches!(reply.status, 400 | 403), "{head}: {} {}", reply.status, reply.body);
@@ -132,6 +145,9 @@ async fn no_page_of_another_site_gets_past_the_door() {
         }
     }
     // None of them did anything, and ours still do.
+    assert_eq!(ours.json("GET", "/api/images/1", "").await, before);
+    assert_eq!(ours.json("GET", "/api/images", "").await.1["total"], 1);
+    assert_eq!(ours.json("POST", "/api/images/2/restore", "").await.0, 200);
     assert_eq!(door.get("/api/me", &cookie).await.status, 200);
     let ours = filled("Host: HOST\r\nOrigin: http://HOST\r\n");
     let reply = door.plain(&format!("GET / HTTP/1.1\r\n{ours}X-End: 1\r\n\r\n")).await;
