@@ -16,6 +16,7 @@ mod session;
 
 mod cost;
 mod dropped;
+mod http;
 mod listing;
 mod memory;
 mod pictures;
@@ -76,6 +77,9 @@ fn main() -> anyhow::Result<()> {
     }
     if is_wanted("variants") {
         runtime.block_on(variants::measure(&work.path().join("variants"), &mut report))?;
+    }
+    if is_wanted("http") {
+        runtime.block_on(http::measure(&work.path().join("http"), &mut report))?;
     }
     report.finish(&kept.join("figures.json"))
 }
