@@ -112,6 +112,11 @@ impl Chromium {
     }
 
     async fn tell(&mut self, method: &str, params: Value) -> Value {
+        let told = self.asked(method, params).await;
+        told.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    async fn asked(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.next_id += 1;
         let id = self.next_id;
         let mut message = json!({"id": id, "method": method, "params": params});
@@ -122,8 +127,10 @@ impl Chromium {
         loop {
             let message = self.message().await;
             if message["id"] == id {
-                assert!(message["error"].is_null(), "{method}: {message}");
-                return message["result"].clone();
+                return match message["error"].is_null() {
+                    true => Ok(message["result"].clone()),
+                    false => Err(message),
+                };
             }
         }
     }
@@ -156,8 +163,19 @@ impl Chromium {
                 else setTimeout(look, 10);
             }}; look(); }})"
         );
-        let wait = tokio::time::timeout(PATIENCE, self.value(&asked));
-        wait.await.unwrap_or_else(|_| panic!("`{id}` is not shown")).as_str().unwrap().to_owned()
+        let asked = json!({"expression": asked, "awaitPromise": true, "returnByValue": true});
+        let wait = async {
+            loop {
+                // Another page may come meanwhile, which ends what the one before was asked.
+                if let Ok(told) = self.asked("Runtime.evaluate", asked.clone()).await
+                    && let Some(text) = told["result"]["value"].as_str()
+                {
+                    return text.to_owned();
+                }
+            }
+        };
+        let wait = tokio::time::timeout(PATIENCE, wait);
+        wait.await.unwrap_or_else(|_| panic!("`{id}` is not shown"))
     }
 
     async fn press(&mut self, selector: &str) {
@@ -222,8 +240,12 @@ async fn a_person_joins_by_their_browser_and_leaves() {
     browser.value("document.getElementById('user').focus()").await;
     browser.tell("Input.insertText", json!({"text": "ana"})).await;
     browser.press("#ask button").await;
-    assert!(browser.shown("here").await.contains("You are ana here"));
+    browser.shown("app").await;
+    assert_eq!(browser.value("location.href.split('#')[0]").await, format!("{base}/"), "the page");
     assert_eq!(browser.value("document.cookie").await, "", "no script reads it");
+    browser.shoot("page").await;
+    browser.open(&format!("{base}/join")).await;
+    assert!(browser.shown("here").await.contains("You are ana here"));
     browser.shoot("here").await;
     browser.assert_content();
 
@@ -272,6 +294,8 @@ async fn a_login_link_works_in_portuguese_once() {
     assert!(browser.shown("ask").await.contains("Entrar aqui"));
     assert_eq!(browser.value("document.documentElement.lang").await, "pt-BR");
     browser.press("#ask button").await;
+    browser.shown("app").await;
+    browser.open(&format!("{base}/login")).await;
     let here = browser.shown("here").await;
     assert!(here.contains("Aqui você é ana") && here.contains("Sair"), "{here}");
     let untold = "[...document.querySelectorAll('[data-say]')].filter(e => !e.textContent).length";

@@ -24,8 +24,7 @@ const WORDS = {
     "may.viewer": "Você pode ver e baixar as imagens.",
     "may.member": "Você pode ver, baixar e enviar imagens, e alterar as suas.",
     "may.admin": "Você pode tudo, também convidar pessoas.",
-    "next.title": "E agora",
-    "next.pictures": "As imagens ainda não são mostradas no navegador.",
+    "next.pictures": "Ver as imagens",
     "next.computer":
       "Para compartilhar imagens de um computador, instale nele o imgrepo, peça a quem convidou você um link para mais um dispositivo e use-o em um terminal:",
     "next.browser": "Este navegador continua conectado até você sair aqui, ou por 90 dias sem visita.",
@@ -171,7 +170,8 @@ part("ask").addEventListener("submit", async (event) => {
   const asked = Object.fromEntries(new FormData(event.target));
   const button = event.target.querySelector("button");
   const told = await press(button, part("refused"), `/api/${does}`, { secret, ...asked });
-  if (told) showPerson(told);
+  // What one was invited to.
+  if (told) location.replace("/");
 });
 
 part("leave").addEventListener("click", async () => {
@@ -186,6 +186,6 @@ if (secret) {
 } else {
   // Opened again, or reloaded: the link did its work already.
   const { told } = await ask("/api/me");
-  if (told) showPerson(told);
+  if (told?.device) showPerson(told);
   else showClosed("link");
 }
