@@ -118,7 +118,7 @@ async fn a_body_that_stops_coming_is_given_up() {
     tab.stream.write_all(head.as_bytes()).await.unwrap();
     tab.stream.write_all(&picture(1000, 1)).await.unwrap();
     let reply = bytes_of_answer(&mut tab.stream, false).await;
-    assert_eq!(reply.status, 504);
+    assert_eq!(reply.status, 409);
     assert!(String::from_utf8(reply.body).unwrap().contains("`a.png`: its bytes stopped coming"));
 }
 

@@ -85,7 +85,7 @@ impl Coming {
                 }
                 Err(_) => {
                     let why = "its bytes stopped coming".to_owned();
-                    return receiving.fail(failed(ErrorCode::TimedOut, why));
+                    return receiving.fail(failed(ErrorCode::Cancelled, why));
                 }
             }
             if came - written >= PIECE_BYTES || came >= size {
