@@ -47,14 +47,34 @@ impl Door {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Door {
+        let (folder, identity) = Door::identity();
+        let stage = Stage::with(Door::closed(&identity, change)).await;
+        Door { stage, identity, _folder: folder }
+    }
+
+    /// One that makes pictures.
+    pub(crate) async fn making() -> Door {
+        let (folder, identity) = Door::identity();
+        let stage = Stage::making(Door::closed(&identity, |_| {})).await;
+        Door { stage, identity, _folder: folder }
+    }
+
+    fn identity() -> (tempfile::TempDir, Identity) {
         let folder = tempfile::tempdir().unwrap();
         let identity = Identity::own(folder.path(), None).unwrap();
-        let stage = Stage::with(|settings| {
-            settings.identity = Some(identity.clone());
+        (folder, identity)
+    }
+
+    fn closed(
+        identity: &Identity,
+        change: impl FnOnce(&mut Settings),
+    ) -> impl FnOnce(&mut Settings) {
+        let identity = identity.clone();
+        move |settings| {
+            settings.identity = Some(identity);
             settings.guests = Guests::No;
             change(settings);
-        });
-        Door { stage: stage.await, identity, _folder: folder }
+        }
     }
 
     pub(crate) fn host(&self) -> String {

@@ -6,6 +6,7 @@
 mod api;
 mod api_bodies;
 mod api_live;
+mod api_view;
 mod browser;
 mod browser_foreign;
 mod chromium;

@@ -393,3 +393,12 @@ pub(crate) fn picture(bytes: usize, seed: u64) -> Vec<u8> {
     content.truncate(bytes);
     content
 }
+
+/// A photograph of these sides, another one for each seed, as a BMP.
+pub(crate) fn photograph(width: u32, height: u32, seed: u32) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let pixel = |x, y| image::Rgb([(x + seed) as u8, (y * 2) as u8, (x ^ y) as u8]);
+    let image = image::RgbImage::from_fn(width, height, pixel);
+    image.write_to(&mut bytes, image::ImageFormat::Bmp).unwrap();
+    bytes.into_inner()
+}

@@ -10,18 +10,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::club::Club;
-use crate::support::{Client, Seen, Stage, code, picture};
+use crate::support::{Client, Seen, Stage, code, photograph, picture};
 
 const WINDOW: usize = 1024 * 1024;
-
-/// A photograph of these sides, another one for each seed, as a BMP.
-fn photograph(width: u32, height: u32, seed: u32) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    let pixel = |x, y| image::Rgb([(x + seed) as u8, (y * 2) as u8, (x ^ y) as u8]);
-    let image = image::RgbImage::from_fn(width, height, pixel);
-    image.write_to(&mut bytes, image::ImageFormat::Bmp).unwrap();
-    bytes.into_inner()
-}
 
 fn sides(bytes: &[u8]) -> (u32, u32) {
     let image = image::load_from_memory(bytes).unwrap();

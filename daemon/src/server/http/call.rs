@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use imgrepo_proto::api::{self, Answer, Call, Head};
 use imgrepo_proto::session::command::Target;
 use imgrepo_proto::session::reply::ImageReply;
+use imgrepo_proto::session::view::ExifReply;
 use imgrepo_proto::{ErrorCode, Refusal};
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -69,9 +70,6 @@ pub(super) async fn carry_out(
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let call = api::read(parts.method.as_str(), target, lines)?;
-    if call == Call::Me {
-        return account::me(&desk, headers, origin).await;
-    }
     let actor = desk.actor(headers, origin).await?;
     let place = desk.settle(origin);
     let repository = desk.repository();
@@ -100,8 +98,11 @@ pub(super) async fn carry_out(
             place?;
             Ok(live::listen(&desk, actor, since).await?)
         }
-        Call::Exif(_) | Call::View(..) | Call::Me => {
-            Err(Refusal::new(ErrorCode::Unsupported, "this is not served here").into())
+        Call::Me => account::me(&desk, headers, origin).await,
+        Call::View(view, fetch) => Ok(content::picture(&desk, actor, &view, &fetch).await?),
+        Call::Exif(id) => {
+            let exif = repository.exif(&actor, &Target::id(id)).await?;
+            Ok(told(&ExifReply { exif }))
         }
     }
 }
