@@ -18,6 +18,7 @@ use imgrepo_proto::control::reply::{
 };
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::watch::{After, FileStory, FolderState, FolderStatus, WatchRequest};
+use imgrepo_proto::control::window::{Opened, WindowItem, WindowRequest};
 use imgrepo_proto::control::{Hello, Outcome, Reply, Request, frame};
 use imgrepo_proto::session::command::{
     Audit, Devices, Disable, Filter, Invite, List, People, Program, Revoke, SetRole, Sort,
@@ -328,6 +329,25 @@ fn people() {
     told("told devices", PeopleOutcome::Devices(data(19)));
     told("told device", PeopleOutcome::Device(data(20)));
     told("told audit", PeopleOutcome::Audit(data(21)));
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn windows() {
+    let mut lines = String::new();
+    let mut ask = |what: &str, request| line(&mut lines, what, &Request::Window(request));
+    ask("attach", WindowRequest::Attach);
+    ask("open", WindowRequest::Open { image: None, wait: false });
+    ask("open one", WindowRequest::Open { image: Some(ImageRef::Id(ImageId(7))), wait: true });
+    let since = "2026-01-02T03:04:05Z".parse().unwrap();
+    let session = SessionStatus::new(SessionState::Offline, None, "ana".to_owned(), since);
+    let mut told = |what: &str, item| line(&mut lines, what, &Reply::Window(item));
+    told("session", WindowItem::Session(Box::new(session)));
+    told("show", WindowItem::Show(None));
+    told("show one", WindowItem::Show(Some(ImageId(7))));
+    let opened = Opened { image: Some(record()), is_shown: true };
+    let done = Reply::Done(Box::new(Outcome::Window(Box::new(opened))));
+    line(&mut lines, "opened", &done);
     insta::assert_snapshot!(lines);
 }
 

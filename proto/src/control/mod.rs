@@ -14,6 +14,7 @@ pub mod queue;
 pub mod reply;
 pub mod request;
 pub mod watch;
+pub mod window;
 
 use serde::{Deserialize, Serialize};
 

@@ -9,6 +9,7 @@ use super::finding::Finding;
 use super::people::PeopleOutcome;
 use super::queue::{QueueStatus, QueuedUpload, Rates, TransferStatus, UploadId};
 use super::watch::{FileStory, FolderStatus};
+use super::window::{Opened, WindowItem};
 use crate::error::Refusal;
 use crate::image::{ImageRecord, RepositoryId, Seq};
 use crate::session::command::Program;
@@ -31,6 +32,8 @@ pub enum Reply {
     Event(Box<Event>),
     /// How the queue stands.
     Queue(Box<QueueStatus>),
+    /// What the window is told.
+    Window(WindowItem),
     /// The end: carried out.
     Done(Box<Outcome>),
     /// The end: not carried out.
@@ -87,6 +90,8 @@ pub enum Outcome {
     Exif(Box<Option<Exif>>),
     /// What was asked about people.
     People(Box<PeopleOutcome>),
+    /// What the window was asked to show.
+    Window(Box<Opened>),
     /// A repository was left for good.
     Left(Left),
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::people::PeopleRequest;
 use super::queue::QueueRequest;
 use super::watch::WatchRequest;
+use super::window::WindowRequest;
 use crate::image::{BlobHash, ImageId, Seq};
 use crate::image_ref::ImageRef;
 use crate::session::command;
@@ -107,6 +108,8 @@ pub enum Request {
     },
     /// Something about people.
     People(PeopleRequest),
+    /// Something about the window.
+    Window(WindowRequest),
     /// Look whether everything is as it should be. Answered by [`super::Outcome::Findings`].
     Examine,
     /// A piece of the content of an [`Upload`] whose bytes the client streams.
