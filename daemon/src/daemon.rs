@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::config::{Config, Mode, Remembered, ServerConfig};
-use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool};
+use crate::control::{self, Context, Control, Farewells, Listening, Memory, Spool, Windows};
 use crate::paths::Paths;
 use crate::repository::{self, Repository};
 use crate::server::{self, Server, StartError};
@@ -196,6 +196,7 @@ impl Daemon {
             transfers,
             queue,
             watch: watch.clone(),
+            windows: Windows::default(),
         };
         let control = Control::serve(listening, Arc::new(context));
         let ready = format!("imgrepod is ready: {ready}");

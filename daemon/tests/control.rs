@@ -12,10 +12,11 @@ use imgrepo_proto::control::frame::{self, Decoder};
 use imgrepo_proto::control::reply::SessionState;
 use imgrepo_proto::control::request::{Content, Upload};
 use imgrepo_proto::control::watch::{After, WatchRequest};
+use imgrepo_proto::control::window::{WindowItem, WindowRequest};
 use imgrepo_proto::control::{Client, Endpoint, Hello, Outcome, Reply, Request};
 use imgrepo_proto::session::command::{List, Program};
 use imgrepo_proto::{ErrorCode, ImageRef, PersonName, Refusal};
-use imgrepod::control::{Context, Control, Listening, Memory, Mode, Spool};
+use imgrepod::control::{Context, Control, Listening, Memory, Mode, Spool, Windows};
 use imgrepod::paths::Paths;
 use imgrepod::service::{self, Service};
 use imgrepod::session::{self, Session};
@@ -81,6 +82,7 @@ impl Plane {
             transfers,
             queue,
             watch,
+            windows: Windows::default(),
         };
         let listening = Listening::open(&endpoint, &program()).unwrap();
         let control = Some(Control::serve(listening, Arc::new(context)));
@@ -298,4 +300,101 @@ async fn a_folder_is_not_watched_before_it_is_known_for_whom() {
         Outcome::File(story) => assert!(story.note.unwrap().contains("in no watched folder")),
         other => panic!("{other:?}"),
     }
+}
+
+/// A window that is attached: its connection, and what it is told.
+struct Window(UnixStream, Decoder);
+
+impl Window {
+    fn attach(endpoint: &Endpoint) -> Window {
+        let mut stream = UnixStream::connect(endpoint.path()).unwrap();
+        stream.write_all(&hello(1, 1)).unwrap();
+        let attach = Request::Window(WindowRequest::Attach);
+        stream.write_all(&frame::encode(&attach).unwrap()).unwrap();
+        let mut window = Window(stream, Decoder::new());
+        window.next::<Hello>();
+        window
+    }
+
+    fn next<T: serde::de::DeserializeOwned>(&mut self) -> T {
+        loop {
+            if let Some(frame) = self.1.next().unwrap() {
+                return frame;
+            }
+            let read = self.0.read(self.1.space()).unwrap();
+            assert_ne!(read, 0, "the window was turned away");
+            self.1.filled(read);
+        }
+    }
+}
+
+fn open(image: Option<ImageRef>, wait: bool) -> Request {
+    Request::Window(WindowRequest::Open { image, wait })
+}
+
+fn opened(outcome: Result<Outcome, Refusal>) -> bool {
+    match outcome.unwrap() {
+        Outcome::Window(opened) => opened.is_shown,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_window_attaches_is_asked_to_show_and_its_close_frees_the_place() {
+    let plane = Plane::start().await;
+    assert!(!opened(plane.with(|client| client.call(&open(None, false))).await));
+    let endpoint = plane.endpoint.clone();
+    let window = tokio::task::spawn_blocking(move || {
+        let mut window = Window::attach(&endpoint);
+        match window.next() {
+            Reply::Window(WindowItem::Session(session)) => {
+                assert_eq!(session.state, SessionState::Offline);
+            }
+            other => panic!("{other:?}"),
+        }
+        match Window::attach(&endpoint).next() {
+            Reply::Refused(refusal) => assert_eq!(refusal.code, ErrorCode::Conflict),
+            other => panic!("{other:?}"),
+        }
+        window
+    });
+    let mut window = window.await.unwrap();
+    assert!(opened(plane.with(|client| client.call(&open(None, false))).await));
+    let window = tokio::task::spawn_blocking(move || {
+        assert_eq!(window.next::<Reply>(), Reply::Window(WindowItem::Show(None)));
+        window
+    });
+    // A name is looked for first, and offline nothing can be found.
+    let window = window.await.unwrap();
+    let refused = plane.with(|client| client.call(&open(Some(ImageRef::Last), true))).await;
+    assert_eq!(refused.unwrap_err().code, ErrorCode::NotConnected);
+    drop(window);
+    let endpoint = plane.endpoint.clone();
+    tokio::task::spawn_blocking(move || {
+        // The daemon hears of the close by itself.
+        loop {
+            match Window::attach(&endpoint).next() {
+                Reply::Window(WindowItem::Session(_)) => break,
+                Reply::Refused(refusal) => assert_eq!(refusal.code, ErrorCode::Conflict),
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_window_is_told_when_there_is_one() {
+    let plane = Plane::start().await;
+    let endpoint = plane.endpoint.clone();
+    let waiting = plane.with(|client| client.call(&open(None, true)));
+    let window = tokio::task::spawn_blocking(move || {
+        let mut window = Window::attach(&endpoint);
+        // It may have begun to wait before or after this window came.
+        while !matches!(window.next(), Reply::Window(WindowItem::Show(None))) {}
+    });
+    let (outcome, window) = tokio::join!(waiting, window);
+    assert!(opened(outcome));
+    window.unwrap();
 }

@@ -12,7 +12,7 @@ use super::wire::{Closed, Replies, Requests};
 use super::{Context, Farewells};
 use super::{
     change, connect, download, enqueue, events, examine, images, leave, people, queue, status,
-    upload, view, watch,
+    upload, view, watch, window,
 };
 
 /// What every request but a streamed upload comes to.
@@ -144,6 +144,7 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Watch(request) => watch::watch(context, request).await,
         Request::View { image, variant } => view::view(context, image, variant, replies).await,
         Request::Exif(image) => view::exif(context, image).await,
+        Request::Window(request) => window::window(context, request, replies).await,
         Request::Data(_) | Request::End => Err(Refusal::new(
             ErrorCode::BadRequest,
             "content came, but no upload that it belongs to",

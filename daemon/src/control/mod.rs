@@ -25,6 +25,7 @@ mod status;
 mod upload;
 mod view;
 mod watch;
+mod window;
 mod wire;
 
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 pub use listening::Listening;
 pub use remember::Memory;
 pub use spool::Spool;
+pub use window::Windows;
 
 use crate::config::ServerConfig;
 use crate::paths::Paths;
@@ -90,6 +92,8 @@ pub struct Context {
     pub queue: Queue,
     /// The watched folders.
     pub watch: Watch,
+    /// Whether there is a window, and what it is to show.
+    pub windows: Windows,
 }
 
 /// What the daemon is.
