@@ -98,6 +98,8 @@ pub(crate) enum Command {
     Info(One),
     /// Fetch originals, byte for byte
     Download(Download),
+    /// Show an image, or all of them, in the window
+    View(View),
     /// Give an image another name
     Rename(Rename),
     /// Move images to the trash
@@ -142,6 +144,9 @@ pub(crate) enum Command {
         /// Which shell
         shell: Shell,
     },
+    /// Write the manual pages and the completions of every shell into a folder, as they are installed
+    #[command(hide = true)]
+    Man(Man),
     /// Try it all: a server and two people's daemons in temporary folders
     Demo(Demo),
     /// End the daemon
@@ -229,6 +234,18 @@ pub(crate) struct Download {
     /// Overwrite files that exist
     #[arg(short, long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct View {
+    /// Which image; all of them when missing
+    pub(crate) image: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Where to
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]

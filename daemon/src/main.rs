@@ -7,7 +7,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use imgrepo_proto::{ErrorCode, Refusal};
 use imgrepod::config::{self, Config, Flags, LogFormat};
 use imgrepod::control::Farewells;
@@ -19,6 +19,8 @@ use tracing_subscriber::EnvFilter;
 
 #[path = "main/classic.rs"]
 mod classic;
+#[path = "main/man.rs"]
+mod man;
 // What is in `src/service/` is the library's room.
 #[path = "main/service.rs"]
 mod service;
@@ -71,6 +73,12 @@ enum Command {
     /// Write the repository of this home for another system
     #[command(subcommand)]
     Export(classic::Export),
+    /// Write the manual pages into a folder, as they are installed
+    #[command(hide = true)]
+    Man {
+        /// Where to
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -104,6 +112,7 @@ fn carry_out(command: Command, flags: &Flags) -> Result<ExitCode, Refusal> {
         Command::Service(args) => Ok(service::run(args, flags)),
         Command::Import(import) => classic::import(&import, flags, &start_runtime()?),
         Command::Export(export) => classic::export(&export, flags, &start_runtime()?),
+        Command::Man { folder } => man::write(Cli::command(), &folder).map(|()| ExitCode::SUCCESS),
     }
 }
 

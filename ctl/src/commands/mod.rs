@@ -15,6 +15,7 @@ mod join;
 mod limit;
 mod list;
 mod login_link;
+mod man;
 mod people;
 mod queue;
 mod rename;
@@ -26,6 +27,7 @@ mod trash;
 pub(crate) mod up;
 mod upload;
 mod verify;
+mod view;
 mod wait;
 mod watch;
 
@@ -69,6 +71,8 @@ pub(crate) fn run(context: &Arc<Context>, command: Command) -> Result<(), Failur
         Command::LoginLink(args) => login_link::run(context, &args),
         Command::Audit(args) => audit::run(context, &args),
         Command::Doctor => doctor::run(context),
+        Command::View(args) => view::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
         Command::Completions { shell } => completions::run(context, shell),
         Command::Demo(args) => demo::run(context, &args),
         Command::Stop => stop::run(context),
