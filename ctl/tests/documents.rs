@@ -11,6 +11,7 @@ use imgrepo_proto::control::reply::{
     Info, PicturesStatus, ServerStatus, SessionState, Size, Status,
 };
 use imgrepo_proto::control::request::Content;
+use imgrepo_proto::control::window::{Opened, WindowRequest};
 use imgrepo_proto::control::{Outcome, Reply, Request};
 use imgrepo_proto::session::command::State;
 use imgrepo_proto::session::event::{Event, EventKind};
@@ -86,7 +87,14 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
                 _ => done(Outcome::Stored { image, duplicate: false }),
             }
         }
-        Request::Have(_)
+        Request::Window(WindowRequest::Open { image, wait: false }) => {
+            match image.as_ref().map(found).transpose() {
+                Ok(image) => done(Outcome::Window(Box::new(Opened { image, is_shown: true }))),
+                Err(refusal) => refused(refusal),
+            }
+        }
+        Request::Window(_)
+        | Request::Have(_)
         | Request::Enqueue(_)
         | Request::Queue(_)
         | Request::Watch(_)
@@ -259,6 +267,22 @@ fn one_image_and_its_changes() {
             &["-q", "rm", "1"],
         ]
     ));
+}
+
+#[test]
+fn a_window_that_is_open_is_steered() {
+    let stub = Stub::new(repository);
+    let lines: &[&[&str]] = &[
+        &["view"],
+        &["view", "--json"],
+        &["view", "beach.jpg"],
+        &["view", "2"],
+        &["view", "1", "--json"],
+        &["view", "nothing.jpg"],
+        &["view", "twice.jpg", "--json"],
+        &["-q", "view", "1"],
+    ];
+    insta::assert_snapshot!(transcripts(&stub, lines));
 }
 
 #[test]

@@ -185,6 +185,7 @@ fn replies() {
         server: None,
         repository: Some(RepositoryId("r".to_owned())),
         role: None,
+        can: vec!["list".to_owned()],
         transport: None,
         seq: None,
         since: at,

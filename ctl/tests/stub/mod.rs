@@ -248,6 +248,7 @@ pub(crate) fn status(state: SessionState) -> Status {
             server: connected.then(|| Program { name: "imgrepod".into(), version: "0.1.0".into() }),
             repository: connected.then(|| RepositoryId("8f1c".into())),
             role: connected.then(|| "guest".into()),
+            can: Vec::new(),
             transport: None,
             seq: connected.then_some(Seq(1042)),
             since: at("2026-11-23T06:10:00Z"),

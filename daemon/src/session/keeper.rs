@@ -336,11 +336,14 @@ fn describe(status: &mut SessionStatus, dialog: Option<&Dialog>) {
     status.dialect = None;
     status.server = None;
     status.role = None;
+    status.can.clear();
     match dialog {
         Some(Dialog::V2(v2)) => {
             status.dialect = Some(Dialect::V2.word().to_owned());
             status.server = Some(v2.greeting.server.clone());
-            status.role = Some(v2.actor().role);
+            let actor = v2.actor();
+            status.role = Some(actor.role);
+            status.can = actor.can;
             if status.repository.as_ref() != Some(&v2.greeting.repository) {
                 status.repository = Some(v2.greeting.repository.clone());
                 status.seq = None;

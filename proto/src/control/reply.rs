@@ -230,6 +230,9 @@ pub struct SessionStatus {
     pub repository: Option<RepositoryId>,
     /// What this person is there.
     pub role: Option<String>,
+    /// What this person may do there, in the server's words; empty while it is not known.
+    #[serde(default)]
+    pub can: Vec<String>,
     /// How it goes, while connected.
     #[serde(default)]
     pub transport: Option<Transport>,
@@ -257,6 +260,7 @@ impl SessionStatus {
             server: None,
             repository: None,
             role: None,
+            can: Vec::new(),
             transport: None,
             seq: None,
             since,
