@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser};
 use imgrepo_proto::control::window::WindowRequest;
-use imgrepo_proto::control::{Client, Endpoint, Request};
+use imgrepo_proto::control::{Client, Endpoint, Outcome, Request};
 use imgrepo_proto::session::command::Program;
 use imgrepo_proto::{ErrorCode, ImageRef, Refusal};
 
@@ -94,17 +94,21 @@ fn run(args: Args) -> Result<(), Refusal> {
     let events = window::events();
     let mailbox = Mailbox::new(events.create_proxy());
     let attached = attached::start(paths.endpoint.clone(), mailbox.clone());
-    if attached.first(FIRST_WORD) == First::Taken {
-        return steer(&paths.endpoint, image);
+    // It may close at this very moment: then the place is free for this one.
+    if attached.first(FIRST_WORD) == First::Taken && steer(&paths.endpoint, image.clone())? {
+        return Ok(());
     }
     let wanted = Wanted { image, automation: args.automation, painted: args.report_painted };
     window::open(events, mailbox, attached.standing, paths, wanted)
 }
 
-/// Has the window that is open already show it.
-fn steer(endpoint: &Endpoint, image: Option<ImageRef>) -> Result<(), Refusal> {
+/// Has the window that is open already show it. False where there is none any more.
+fn steer(endpoint: &Endpoint, image: Option<ImageRef>) -> Result<bool, Refusal> {
     let mut daemon = Client::connect(endpoint, program())?;
-    daemon.call(&Request::Window(WindowRequest::Open { image, wait: false })).map(drop)
+    match daemon.call(&Request::Window(WindowRequest::Open { image, wait: false }))? {
+        Outcome::Window(opened) => Ok(opened.is_shown),
+        _ => Ok(false),
+    }
 }
 
 fn image_ref(text: &str) -> Result<ImageRef, Refusal> {

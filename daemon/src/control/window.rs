@@ -89,7 +89,8 @@ impl Windows {
     fn attach(&self) -> Option<Attached<'_>> {
         let is_free =
             self.0.send_if_modified(|place| !std::mem::replace(&mut place.is_taken, true));
-        is_free.then_some(Attached(self))
+        // Not made where it is not theirs: its drop would free another's.
+        is_free.then(|| Attached(self))
     }
 
     /// Has the window, where there is one, show this. False where there is none.
