@@ -8,13 +8,15 @@ TEST := $(if $(NEXTEST),cargo nextest run --no-fail-fast,cargo test --no-fail-fa
 # A daemon in which the tests can leave out one fsync: only there does the feature exist.
 MUTANT := $(TARGET)/mutants/imgrepod
 
-.PHONY: help demo two-people test test-attacks fuzz bench torture setup mutant
+.PHONY: help demo two-people install uninstall test test-attacks fuzz bench torture setup mutant
 
 help:
 	@echo 'make demo      build, and show two people sharing images on this computer'
 	@echo '               (IMAGES=dir: with images of yours; KEEP=1: leave it running)'
 	@echo 'make two-people'
 	@echo '               from nothing to a shared picture, on two virtual computers (as root)'
+	@echo 'make install   build and install: programs, completions, manual pages, the window in the menu'
+	@echo '               (PREFIX=/usr/local as root, else ~/.local; DESTDIR=; make uninstall)'
 	@echo 'make test      all tests (installs what they need, as root or by sudo)'
 	@echo 'make test-attacks'
 	@echo '               attacks in full: guesses, crowds, hostile names, swapped links (as root)'
@@ -33,6 +35,9 @@ two-people:
 	cargo build -p imgrepod -p imgctl
 	@scripts/two-people.sh
 
+install uninstall:
+	@scripts/install.sh $@
+
 setup:
 	@scripts/setup.sh
 	@scripts/check.sh test
@@ -49,7 +54,7 @@ test: mutant
 	@[ "$$(id -u)" = 0 ] || echo '*** NOT PROVEN HERE: power cuts and full disks need root (loop devices, mounts): sudo -E make test'
 
 torture: mutant
-	cargo build --workspace
+	cargo build
 	@# One after the other: each is a proof by itself and wants the disk for itself.
 	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test proofs kill:: -- --nocapture --skip queue_kill::
 	IMGREPO_CUTS=$(or $(LINE_CUTS),1000) cargo test -p imgrepod --test proofs cuts:: -- --nocapture
@@ -68,7 +73,7 @@ ATTACKS := IMGREPO_TRIES=$(or $(TRIES),10000) IMGREPO_SAMPLES=$(or $(SAMPLES),30
 	IMGREPO_SWAPS=$(or $(SWAPS),100000) IMGREPO_LIES=100
 
 test-attacks:
-	cargo build --workspace
+	cargo build
 	@# One after the other: some count time, and all count on thousands of sockets.
 	$(ATTACKS) cargo test -p imgrepod --test attacks -- --nocapture --test-threads=1
 	$(ATTACKS) cargo test -p imgctl --test hostile -- --nocapture --test-threads=1

@@ -30,6 +30,14 @@ if [ "$for_what" = test ]; then
         miss "python3 with venv" "independent clients are run against the server" \
             "sudo apt-get install -y python3 python3-venv"
     fi
+    if ! pkg-config --exists webkit2gtk-4.1 2>/dev/null; then
+        miss "WebKitGTK" "the window is built with it; everything else is without" \
+            "sudo apt-get install -y libwebkit2gtk-4.1-dev pkg-config"
+    fi
+    for tool in WebKitWebDriver:webkit2gtk-driver Xvfb:xvfb xdotool:xdotool chromedriver:chromium-driver; do
+        command -v "${tool%%:*}" >/dev/null ||
+            miss "${tool%%:*}" "the window and the page are driven by it" "sudo apt-get install -y ${tool##*:}"
+    done
     if ! command -v cargo-nextest >/dev/null; then
         echo "note: cargo-nextest is absent, so cargo test is used (it is slower); cargo install cargo-nextest --locked"
     fi

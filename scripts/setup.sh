@@ -13,6 +13,18 @@ sbin() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
 sbin mkfs.ext4 || packages+=(e2fsprogs)
 sbin losetup && sbin mount || packages+=(mount util-linux)
 sbin ps || packages+=(procps)
+# The window: WebKit to build and to run it, its driver, a screen that nobody sees, hands for it, letters.
+pkg-config --exists webkit2gtk-4.1 2>/dev/null || packages+=(libwebkit2gtk-4.1-dev pkg-config)
+command -v WebKitWebDriver >/dev/null || packages+=(webkit2gtk-driver)
+command -v Xvfb >/dev/null || packages+=(xvfb)
+command -v xdotool >/dev/null || packages+=(xdotool)
+command -v import >/dev/null || packages+=(imagemagick)
+[ -n "$(ls /usr/share/fonts 2>/dev/null)" ] || packages+=(fonts-dejavu-core)
+command -v desktop-file-validate >/dev/null || packages+=(desktop-file-utils)
+# The same page in a browser, and its own tests.
+command -v chromium >/dev/null || packages+=(chromium)
+command -v chromedriver >/dev/null || packages+=(chromium-driver)
+command -v node >/dev/null || packages+=(nodejs)
 
 if [ ${#packages[@]} -gt 0 ]; then
     line="apt-get install -y ${packages[*]}"
