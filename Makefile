@@ -8,7 +8,7 @@ TEST := $(if $(NEXTEST),cargo nextest run --no-fail-fast,cargo test --no-fail-fa
 # A daemon in which the tests can leave out one fsync: only there does the feature exist.
 MUTANT := $(TARGET)/mutants/imgrepod
 
-.PHONY: help demo two-people install uninstall test test-attacks fuzz bench torture setup mutant
+.PHONY: help demo two-people install uninstall test test-attacks fuzz bench bench-window torture setup mutant
 
 help:
 	@echo 'make demo      build, and show two people sharing images on this computer'
@@ -88,4 +88,10 @@ fuzz:
 bench:
 	@scripts/check.sh demo
 	@# It builds the daemon too: a build before it would be made with other features, and for nothing.
-	cargo bench -p imgrepod --bench figures
+	@[ "$(ONLY)" = window ] || cargo bench -p imgrepod --bench figures
+	@[ -n "$(ONLY)" ] && [ "$(ONLY)" != window ] || $(MAKE) --no-print-directory bench-window
+
+bench-window:
+	@if pkg-config --exists webkit2gtk-4.1 2>/dev/null && command -v Xvfb >/dev/null; then \
+		cargo build --release --quiet -p imgrepod -p imgctl -p imgview && scripts/bench-window.sh; \
+	else echo '*** NOT MEASURED: the window, without WebKit and Xvfb: make setup'; fi
