@@ -18,6 +18,7 @@ use wry::http::{Request, Response};
 
 use crate::attached::Standing;
 use crate::fetch::{self, Fetched};
+use crate::kept::Kept;
 use crate::{program, ui};
 
 /// Calls at once: as many as the daemon's session carries well side by side.
@@ -39,12 +40,15 @@ type Answered = Response<Cow<'static, [u8]>>;
 /// The door. Its threads end with the process.
 #[derive(Clone)]
 pub(crate) struct Door {
+    kept: Arc<Kept>,
     calls: SyncSender<Job>,
     contents: SyncSender<Job>,
 }
 
 struct Job {
     call: Call,
+    /// What follows the origin.
+    target: String,
     body: Vec<u8>,
     answer: Pending,
 }
@@ -72,18 +76,20 @@ impl Drop for Pending {
 impl Door {
     /// To this daemon.
     pub(crate) fn open(endpoint: &Endpoint, standing: &Arc<Standing>) -> Door {
+        let kept = Arc::new(Kept::default());
         let lane = |threads: usize, time: Option<Duration>| {
             let (jobs, next) = sync_channel(WAITING);
             let next = Arc::new(Mutex::new(next));
             for _ in 0..threads {
                 let (endpoint, standing) = (endpoint.clone(), Arc::clone(standing));
-                let next = Arc::clone(&next);
+                let (next, kept) = (Arc::clone(&next), Arc::clone(&kept));
                 // Not joined: it waits for calls as long as the process lives.
-                thread::spawn(move || work(&endpoint, &standing, &next, time));
+                thread::spawn(move || work(&endpoint, &standing, &kept, &next, time));
             }
             jobs
         };
-        Door { calls: lane(CALLS_AT_ONCE, Some(TIME)), contents: lane(CONTENTS_AT_ONCE, None) }
+        let (calls, contents) = (lane(CALLS_AT_ONCE, Some(TIME)), lane(CONTENTS_AT_ONCE, None));
+        Door { kept, calls, contents }
     }
 
     /// Answers a request now or later.
@@ -93,9 +99,18 @@ impl Door {
         if !path.starts_with("/api/") {
             return answer.answer(ui::file(path));
         }
-        match read(&request) {
-            Ok(call) => self.pass(Job { call, body: request.into_body(), answer }),
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        match read(&request, target) {
             Err(refused) => answer.answer(fetch::whole(refused)),
+            Ok(call) => match (&call, self.kept.get(target)) {
+                (Call::View(_, how), Some(kept)) => {
+                    answer.answer(fetch::answered(Ok(&*kept), how));
+                }
+                _ => {
+                    let target = target.to_owned();
+                    self.pass(Job { call, target, body: request.into_body(), answer });
+                }
+            },
         }
     }
 
@@ -111,14 +126,13 @@ impl Door {
     }
 }
 
-fn read(request: &Request<Vec<u8>>) -> Result<Call, Answer> {
+fn read(request: &Request<Vec<u8>>, target: &str) -> Result<Call, Answer> {
     // What is there is what counts, not what the page says of it.
     const LENGTH: &str = "content-length";
     let length = request.body().len().to_string();
     let lines = request.headers().iter();
     let lines = lines.map(|(name, value)| (name.as_str(), value.as_bytes()));
     let lines = lines.filter(|(name, _)| !name.eq_ignore_ascii_case(LENGTH));
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let own = std::iter::once((LENGTH, length.as_bytes()));
     api::read(request.method().as_str(), target, lines.chain(own))
 }
@@ -126,13 +140,14 @@ fn read(request: &Request<Vec<u8>>) -> Result<Call, Answer> {
 fn work(
     endpoint: &Endpoint,
     standing: &Standing,
+    kept: &Kept,
     next: &Mutex<Receiver<Job>>,
     time: Option<Duration>,
 ) {
     let mut daemon: Option<Client> = None;
     loop {
         let job = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { call, body, answer }) = job else { return };
+        let Ok(Job { call, target, body, answer }) = job else { return };
         let open = match daemon.take() {
             Some(open) => Ok(open),
             None => Client::connect(endpoint, program()),
@@ -140,7 +155,17 @@ fn work(
         match open {
             Ok(mut open) => {
                 open.set_timeout(time);
-                answer.answer(fetch::carry_out(&mut open, standing, call, &body));
+                answer.answer(match call {
+                    // Its address names its content, so it can be kept by that.
+                    Call::View(view, how) if how.version.is_some() => {
+                        let picture = fetch::picture(&mut open, &view).map(Arc::new);
+                        if let Ok(picture) = &picture {
+                            kept.put(target, Arc::clone(picture));
+                        }
+                        fetch::answered(picture.as_deref(), &how)
+                    }
+                    call => fetch::carry_out(&mut open, standing, call, &body),
+                });
                 daemon = Some(open);
             }
             Err(refusal) => answer.answer(fetch::whole(Answer::refused(&refusal))),

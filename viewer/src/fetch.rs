@@ -5,7 +5,7 @@ use imgrepo_proto::api::{self, Answer, Call, Content, Fetch, Head};
 use imgrepo_proto::control::reply::Size;
 use imgrepo_proto::control::request::{self, Upload};
 use imgrepo_proto::control::{Client, Outcome, Reply, Request};
-use imgrepo_proto::session::command::{Target, View};
+use imgrepo_proto::session::command::{self, View};
 use imgrepo_proto::session::reply::{EventsReply, ImageReply, UploadReply};
 use imgrepo_proto::session::view::ExifReply;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageRecord, ImageRef, Refusal};
@@ -43,8 +43,12 @@ pub(crate) fn carry_out(
     body: &[u8],
 ) -> Fetched {
     let answer = match call {
-        Call::View(view, fetch) => return picture(daemon, view, &fetch),
-        Call::Original(image, fetch) => return original(daemon, image, &fetch),
+        Call::View(view, fetch) => {
+            return answered(picture(daemon, &view).as_ref(), &fetch);
+        }
+        Call::Original(image, fetch) => {
+            return answered(original(daemon, image).as_ref(), &fetch);
+        }
         Call::Rename(image) => match api::rename(image, body) {
             Ok(rename) => {
                 let image = ImageRef::Id(rename.image);
@@ -54,7 +58,7 @@ pub(crate) fn carry_out(
         },
         Call::List(list) => daemon.call(&Request::List(list)).and_then(|outcome| match outcome {
             Outcome::Images(page) => Ok(told(page)),
-            other => Err(unexpected(&other)),
+            _ => Err(unexpected()),
         }),
         Call::Info(image) => record(daemon, &Request::Info(ImageRef::Id(image))).map(told),
         Call::Delete(image) => record(daemon, &Request::Delete(ImageRef::Id(image))).map(told),
@@ -62,7 +66,7 @@ pub(crate) fn carry_out(
         Call::Exif(image) => {
             daemon.call(&Request::Exif(ImageRef::Id(image))).and_then(|outcome| match outcome {
                 Outcome::Exif(exif) => Ok(told(ExifReply { exif: *exif })),
-                other => Err(unexpected(&other)),
+                _ => Err(unexpected()),
             })
         }
         Call::Upload(asked) => upload(daemon, asked.name, asked.unless_deleted, body),
@@ -85,8 +89,7 @@ fn told(told: impl Serialize) -> Answer {
     Answer::told(&told)
 }
 
-fn unexpected(outcome: &Outcome) -> Refusal {
-    let _ = outcome;
+fn unexpected() -> Refusal {
     Refusal::new(ErrorCode::Internal, "the daemon answered something else than was asked")
         .hint("restart the daemon: imgctl stop && imgrepod")
 }
@@ -94,7 +97,7 @@ fn unexpected(outcome: &Outcome) -> Refusal {
 fn record(daemon: &mut Client, request: &Request) -> Result<ImageReply, Refusal> {
     match daemon.call(request)? {
         Outcome::Image(image) => Ok(ImageReply { image }),
-        other => Err(unexpected(&other)),
+        _ => Err(unexpected()),
     }
 }
 
@@ -114,15 +117,12 @@ fn upload(
     let upload = Upload { name, content: request::Content::Stream, unless_deleted };
     match daemon.upload_stream(&upload, &mut body, &mut |_| Ok(()))? {
         Outcome::Stored { image, duplicate } => Ok(told(UploadReply { image, duplicate })),
-        other => Err(unexpected(&other)),
+        _ => Err(unexpected()),
     }
 }
 
 /// A page of history. The local socket gives all of it, so this stops where the page is full.
-fn events(
-    daemon: &mut Client,
-    asked: &imgrepo_proto::session::command::Events,
-) -> Result<Answer, Refusal> {
+fn events(daemon: &mut Client, asked: &command::Events) -> Result<Answer, Refusal> {
     let limit = asked.limit.unwrap_or(EVENTS).min(EVENTS) as usize;
     let mut events = Vec::new();
     let mut is_full = false;
@@ -144,40 +144,52 @@ fn events(
     Ok(told(EventsReply { events, next }))
 }
 
-fn picture(daemon: &mut Client, view: View, fetch: &Fetch) -> Fetched {
-    let made = image_of(&view.target).and_then(|image| {
-        let request = Request::View { image: ImageRef::Id(image), variant: view.variant };
-        let (size, bytes) = content(daemon, &request, u64::MAX)?;
-        // The name is the variant's, and of the image's own hash nothing is said: what the page has
-        // kept is asked about, which is a look into this window's own memory.
-        Ok((ImageRecord::bare(image, size.info.name.clone(), ""), size, bytes))
-    });
-    answered(made, fetch)
+/// A content that the daemon has checked.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// The image that it is of.
+    pub(crate) record: ImageRecord,
+    /// Its own hash, which an old server does not tell.
+    pub(crate) hash: Option<BlobHash>,
+    /// By its bytes.
+    pub(crate) media_type: Option<String>,
+    /// All of it.
+    pub(crate) bytes: Vec<u8>,
 }
 
-fn original(daemon: &mut Client, image: ImageId, fetch: &Fetch) -> Fetched {
-    let fetched = record(daemon, &Request::Info(ImageRef::Id(image))).and_then(|reply| {
-        let request = Request::Download { image: ImageRef::Id(image), offset: 0 };
-        let (size, bytes) = content(daemon, &request, HELD_BYTES)?;
-        Ok((reply.image, size, bytes))
-    });
-    answered(fetched, fetch)
+/// A picture made for looking at an image.
+pub(crate) fn picture(daemon: &mut Client, view: &View) -> Result<Picture, Refusal> {
+    let unnamed = || Refusal::new(ErrorCode::BadRequest, "the picture is of no image");
+    let image = view.target.image.ok_or_else(unnamed)?;
+    let request = Request::View { image: ImageRef::Id(image), variant: view.variant };
+    let (size, bytes) = content(daemon, &request)?;
+    // Of the image itself no more is known here: to ask for its record would double each fetch.
+    let record = ImageRecord::bare(image, size.info.name.clone(), "");
+    Ok(Picture { record, hash: size.info.hash, media_type: size.info.media_type, bytes })
 }
 
-fn answered(fetched: Result<(ImageRecord, Size, Vec<u8>), Refusal>, fetch: &Fetch) -> Fetched {
-    let (record, size, mut bytes) = match fetched {
-        Ok(fetched) => fetched,
-        Err(refusal) => return whole(Answer::refused(&refusal)),
+fn original(daemon: &mut Client, image: ImageId) -> Result<Picture, Refusal> {
+    let record = record(daemon, &Request::Info(ImageRef::Id(image)))?.image;
+    let request = Request::Download { image: ImageRef::Id(image), offset: 0 };
+    let (size, bytes) = content(daemon, &request)?;
+    Ok(Picture { record, hash: size.info.hash, media_type: size.info.media_type, bytes })
+}
+
+/// The content as it is asked for, or why it cannot be had.
+pub(crate) fn answered(fetched: Result<&Picture, &Refusal>, fetch: &Fetch) -> Fetched {
+    let picture = match fetched {
+        Ok(picture) => picture,
+        Err(refusal) => return whole(Answer::refused(refusal)),
     };
-    // Of an old server's content no hash is known, and nothing can be kept by it.
-    let hash = size.info.hash.unwrap_or(BlobHash([0; 32]));
-    let media_type = size.info.media_type.as_deref();
-    let (head, part) =
-        fetch.answer(&Content { record: &record, hash, size: bytes.len() as u64, media_type });
-    let (from, to) = (index(part.start), index(part.end));
-    bytes.truncate(to);
-    bytes.drain(..from.min(bytes.len()));
-    (head, bytes)
+    let Picture { record, hash, media_type, bytes } = picture;
+    let (head, part) = fetch.answer(&Content {
+        record,
+        hash: hash.unwrap_or(BlobHash([0; 32])),
+        size: bytes.len() as u64,
+        media_type: media_type.as_deref(),
+    });
+    let part = bytes.get(index(part.start)..index(part.end)).unwrap_or_default();
+    (head, part.to_vec())
 }
 
 fn index(at: u64) -> usize {
@@ -185,14 +197,14 @@ fn index(at: u64) -> usize {
 }
 
 /// The bytes of a content, which the daemon has checked.
-fn content(daemon: &mut Client, request: &Request, most: u64) -> Result<(Size, Vec<u8>), Refusal> {
+fn content(daemon: &mut Client, request: &Request) -> Result<(Size, Vec<u8>), Refusal> {
     let mut announced: Option<Size> = None;
     let mut bytes = Vec::new();
     daemon.call_with(request, &mut |reply| {
         match reply {
             Reply::Size(size) => {
                 let announced_bytes = size.info.size;
-                if announced_bytes > most {
+                if announced_bytes > HELD_BYTES {
                     let message = format!("{announced_bytes} bytes are too many for the window");
                     return Err(Refusal::new(ErrorCode::TooLarge, message).hint("save the image"));
                 }
@@ -210,9 +222,4 @@ fn content(daemon: &mut Client, request: &Request, most: u64) -> Result<(Size, V
     })?;
     let none = || Refusal::new(ErrorCode::Internal, "the daemon sent no content");
     Ok((announced.ok_or_else(none)?, bytes))
-}
-
-fn image_of(target: &Target) -> Result<ImageId, Refusal> {
-    let unnamed = || Refusal::new(ErrorCode::BadRequest, "the picture is of no image");
-    target.image.ok_or_else(unnamed)
 }

@@ -11,6 +11,7 @@ mod bridge;
 mod door;
 mod drops;
 mod fetch;
+mod kept;
 mod mailbox;
 mod paths;
 mod place;

@@ -31,8 +31,8 @@ const ORIGIN: &str = "imgrepo://localhost/";
 /// The longest title: no desktop shows more.
 const TITLE_CHARS: usize = 200;
 
-/// What is seen before the page is, in dark and in light: the page's own background.
-const BACKGROUNDS: [(u8, u8, u8, u8); 2] = [(22, 22, 26, 255), (250, 250, 248, 255)];
+/// What is seen before the page is, in dark and in light: the page's own ground (`--ground`).
+const GROUNDS: [(u8, u8, u8, u8); 2] = [(0x16, 0x15, 0x14, 255), (0xf4, 0xf2, 0xee, 255)];
 
 /// The program's picture in the lists of windows.
 #[cfg(target_os = "linux")]
@@ -131,12 +131,12 @@ fn frame(events: &EventLoop<Turn>, place: Place) -> Result<Window, tao::error::O
         .with_title("imgrepo")
         .with_inner_size(LogicalSize::new(place.width, place.height))
         .with_min_inner_size(LogicalSize::new(place::SMALLEST.0, place::SMALLEST.1))
-        .with_maximized(place.is_maximized)
-        .with_background_color(BACKGROUNDS[0]);
+        .with_maximized(place.is_maximized);
     if let Some((x, y)) = place.at {
         builder = builder.with_position(PhysicalPosition::new(x, y));
     }
     let frame = builder.build(events)?;
+    frame.set_background_color(Some(ground(&frame)));
     #[cfg(target_os = "linux")]
     {
         use gtk::prelude::GtkWindowExt as _;
@@ -148,6 +148,13 @@ fn frame(events: &EventLoop<Turn>, place: Place) -> Result<Window, tao::error::O
     Ok(frame)
 }
 
+fn ground(frame: &Window) -> (u8, u8, u8, u8) {
+    match frame.theme() {
+        Theme::Light => GROUNDS[1],
+        _ => GROUNDS[0],
+    }
+}
+
 fn page(
     frame: &Window,
     context: &mut WebContext,
@@ -156,16 +163,12 @@ fn page(
     first: String,
 ) -> wry::Result<WebView> {
     let (asks, drops) = (mailbox.clone(), mailbox.clone());
-    let background = match frame.theme() {
-        Theme::Light => BACKGROUNDS[1],
-        _ => BACKGROUNDS[0],
-    };
     let builder = WebViewBuilder::new_with_web_context(context)
         .with_asynchronous_custom_protocol("imgrepo".to_owned(), move |_, request, responder| {
             door.request(request, responder);
         })
         .with_url(first)
-        .with_background_color(background)
+        .with_background_color(ground(frame))
         .with_focused(true)
         .with_devtools(cfg!(debug_assertions))
         .with_clipboard(true)
