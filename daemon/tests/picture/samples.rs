@@ -38,7 +38,7 @@ fn what_has_no_picture_says_which_kind_has_none() {
         ("plain.jxl", "JPEG XL"),
         ("exif.jxl", "JPEG XL"),
         ("head.crw", "CRW"),
-        ("head.nef", "TIFF"),
+        ("head.nef", "NEF"),
     ] {
         let why = refusal(&sample(name));
         assert!(why.contains(kind) && why.contains("no preview"), "{name}: {why}");

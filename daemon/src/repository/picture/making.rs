@@ -21,6 +21,9 @@ use super::render::ITSELF_BYTES;
 use super::shown::{self, Shown};
 use super::source::Source;
 
+/// How a Rust program ends that panicked.
+const PANICKED: i32 = 101;
+
 /// Makes the pictures of one content in one child of this program, which must be `imgrepod`. Blocks:
 /// for a tenth of a second as a rule, for a minute at most, and not for long once it is to `stop`.
 /// `read_at` gives all bytes at an offset.
@@ -36,9 +39,9 @@ pub fn render(
 ) -> Result<Made, Unshown> {
     let content = &mut Content { read_at, size_bytes, position: 0 };
     let mut source = Source::new(content, size_bytes);
-    let shown = shown::find(&mut source, order.kind);
+    let (name, shown) = shown::find(&mut source, order.kind);
     source.close()?;
-    let name = order.kind.name();
+    let name = name.as_str();
     let Some(shown) = shown else {
         let why = format!("{name} images cannot be shown, and this one has no preview in it");
         return Err(Unshown::NotViewable(why));
@@ -61,7 +64,7 @@ pub fn render(
         child::run(program, &head, &mut part, stop).map_err(|ended| verdict(ended, name))?;
     warn_once(confinement);
     let drawn = outcome.map_err(|fault| unshown(fault, name))?;
-    check(drawn, order, &head, read_at)
+    check(drawn, order, &head, read_at, name)
 }
 
 /// What a child's end says of its content.
@@ -91,11 +94,14 @@ fn verdict(ended: Ended, name: &str) -> Unshown {
             _ => {}
         }
     }
-    // The program is another one, or did not come so far.
-    if status.success() || status.code() == Some(1) {
-        return io::Error::other(format!("its process ended without an answer ({status})")).into();
+    match status.code() {
+        // A fault that it did not survive, or a decoder's panic.
+        None | Some(PANICKED) => of_content("breaks its decoder"),
+        // The program is another one, or did not come so far.
+        Some(_) => {
+            io::Error::other(format!("its process ended without an answer ({status})")).into()
+        }
     }
-    of_content("breaks its decoder")
 }
 
 fn unshown(fault: Fault, name: &str) -> Unshown {
@@ -130,8 +136,9 @@ fn check(
     order: &Order,
     head: &Head,
     read_at: &mut ReadAt<'_>,
+    name: &str,
 ) -> Result<Made, Unshown> {
-    let lied = || verdict(Ended::Lied, order.kind.name());
+    let lied = || verdict(Ended::Lied, name);
     let mut pictures = Vec::with_capacity(drawn.pictures.len());
     for (variant, sheet) in order.variants.iter().zip(drawn.pictures) {
         let (media_type, bytes) = match sheet.format {

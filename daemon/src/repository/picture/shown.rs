@@ -5,7 +5,7 @@
 
 use super::boxes;
 use super::exif;
-use super::header;
+use super::header::{self, Header};
 use super::jpeg;
 use super::kind::Kind;
 use super::source::Source;
@@ -32,9 +32,17 @@ pub(super) struct Shown {
     pub(super) orientation: u8,
 }
 
-/// Finds it. None: nothing of this kind is decoded here, and it has no preview.
-pub(super) fn find(source: &mut Source<'_>, kind: Kind) -> Option<Shown> {
-    let header = header::read(source, kind).ok()?;
+/// Finds it, and what people call its kind. None: nothing of this kind is decoded here, and it has
+/// no preview.
+pub(super) fn find(source: &mut Source<'_>, kind: Kind) -> (String, Option<Shown>) {
+    let Ok(header) = header::read(source, kind) else { return (kind.name().to_owned(), None) };
+    // `image/x-nikon-nef`: what makers call theirs.
+    let name = header.media_type.and_then(|media_type| media_type.rsplit('-').next());
+    let name = name.map_or_else(|| kind.name().to_owned(), str::to_uppercase);
+    (name, find_part(source, kind, &header))
+}
+
+fn find_part(source: &mut Source<'_>, kind: Kind, header: &Header) -> Option<Shown> {
     let orientation = header.orientation(source);
     let is_decoded = match kind {
         Kind::Jpeg | Kind::Png | Kind::Gif | Kind::WebP | Kind::Bmp => true,
