@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use imgrepo_proto::session::view::Variant;
 use imgrepod::repository::picture::{Unshown, render};
@@ -246,14 +245,14 @@ fn what_is_not_the_contents_fault_passes() {
         is_background: true,
     };
     let failing = &mut |_: &mut [u8], _| Err(std::io::Error::other("bad block"));
-    passing(render(IMGREPOD.as_ref(), &order, 1000, failing, &AtomicBool::new(false)));
+    passing(render(IMGREPOD.as_ref(), &order, 1000, failing));
     let short = &mut |into: &mut [u8], at: u64| {
         let part = content.get(at as usize..).unwrap_or_default();
         let part = part.get(..into.len()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
         into.copy_from_slice(part);
         Ok(())
     };
-    passing(render(IMGREPOD.as_ref(), &order, 1 << 20, short, &AtomicBool::new(false)));
+    passing(render(IMGREPOD.as_ref(), &order, 1 << 20, short));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use imgrepo_proto::session::view::Variant;
 use imgrepod::repository::picture::{
@@ -32,14 +31,12 @@ pub(crate) fn by(program: &Path, content: &[u8], variants: &[Variant]) -> Result
         placeholder: true,
         is_background: false,
     };
-    let mut read_at = |into: &mut [u8], at| {
+    render(program, &order, content.len() as u64, &mut |into, at| {
         let from = usize::try_from(at).map_err(io::Error::other)?;
         let part = content.get(from..from + into.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         into.copy_from_slice(part);
         Ok(())
-    };
-    let never = AtomicBool::new(false);
-    render(program, &order, content.len() as u64, &mut read_at, &never)
+    })
 }
 
 /// The picture of this variant.

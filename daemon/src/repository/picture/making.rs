@@ -25,12 +25,24 @@ use super::source::Source;
 const PANICKED: i32 = 101;
 
 /// Makes the pictures of one content in one child of this program, which must be `imgrepod`. Blocks:
-/// for a tenth of a second as a rule, for a minute at most, and not for long once it is to `stop`.
-/// `read_at` gives all bytes at an offset.
+/// for a tenth of a second as a rule, for a minute at most. `read_at` gives all bytes at an offset.
 ///
 /// # Errors
 /// [`Unshown`] says whether another time would do better.
 pub fn render(
+    program: &Path,
+    order: &Order,
+    size_bytes: u64,
+    read_at: &mut dyn FnMut(&mut [u8], u64) -> io::Result<()>,
+) -> Result<Made, Unshown> {
+    render_until(program, order, size_bytes, read_at, &AtomicBool::new(false))
+}
+
+/// As [`render`], and ends its child soon after it is to `stop`.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_until(
     program: &Path,
     order: &Order,
     size_bytes: u64,

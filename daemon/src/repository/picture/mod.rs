@@ -36,7 +36,7 @@ pub use camera::exif;
 pub use child::{COMMAND, work};
 pub use ending::{Ending, ending_of};
 pub use kind::{DECIDING_BYTES, Guess, Kind, kind_of};
-pub use making::render;
+pub use making::{render, render_until};
 pub use order::{Made, Order, PIPELINE, Picture, Unshown};
 use source::Source;
 
