@@ -100,7 +100,7 @@ impl Variants {
             reserve_bytes: settings.reserve_bytes,
             data: settings.data.clone(),
             render: Box::new(move |order, size_bytes, read_at, stop| {
-                picture::render(&program, order, size_bytes, read_at, stop)
+                picture::render_until(&program, order, size_bytes, read_at, stop)
             }),
         };
         Workshop::start(tools, making.threads).map(Some).map(Variants)
