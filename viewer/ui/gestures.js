@@ -19,7 +19,7 @@ const HOLD = 350;
 const STILL = 6;
 // So far, or half as far in a fifth of a second, is a swipe.
 const SWIPE = 80;
-// Turns of the wheel of a mouse that has no zoom to do: none. Two-finger swipes of a touchpad come as wheels.
+// Two taps so soon after each other are a double click.
 const DOUBLE = 300;
 
 /**

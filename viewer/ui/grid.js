@@ -263,8 +263,9 @@ export class Grid {
     this.#draw();
   }
 
-  /** Draws again: days change their names at midnight, and reading may have broken off. */
+  /** Draws again: days change their names at midnight, and what was asked for may have broken off. */
   refresh() {
+    this.#tiles.again();
     this.#soon();
   }
 }

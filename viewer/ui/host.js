@@ -13,8 +13,10 @@
  *   | {kind: "failed", message: string}} Told
  */
 
-/** Members that the window puts there before the page is read. */
-/** @type {{imgrepoWindow?: {version: number, drops?: string}, ipc?: {postMessage(text: string): void}}} */
+/**
+ * What the window puts there before the page is read.
+ * @type {{imgrepoWindow?: {version: number, drops?: string}, ipc?: {postMessage(text: string): void}}}
+ */
 const given = /** @type {any} */ (window);
 
 /** Whether this page is in the program's own window. */

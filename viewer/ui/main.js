@@ -164,6 +164,7 @@ async function start() {
         if (state !== "connected") return;
         // What broke off is read on; and somebody may be somebody else by now.
         grid.refresh();
+        single.again();
         void introduce();
       },
       lost: () => void catalog.reload(),

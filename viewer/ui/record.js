@@ -163,8 +163,7 @@ export function shown(name) {
   });
 }
 
-/** What a file of this type is called in the middle of a tile: `HEIC` for `image/heic`. */
-/** @param {Rec} rec */
+/** What a file of this type is called in the middle of a tile: `HEIC` for `image/heic`. @param {Rec} rec */
 export function typeName(rec) {
   const type = rec.type.replace(/^image\/(x-|vnd\.)?/, "").replace(/\+.*$/, "");
   if (type) return type.toUpperCase().slice(0, 12);

@@ -231,7 +231,7 @@ export class Single {
   /** Asks once more for what did not come. */
   again() {
     const { rec } = this;
-    if (rec && !part("instead").hidden) this.#take(rec);
+    if (rec && !rec.fault && !part("instead").hidden) this.#take(rec);
   }
 
   #showZoom() {

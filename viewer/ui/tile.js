@@ -17,8 +17,9 @@ import { decode } from "./thumbhash.js";
  * @property {() => void} first that a picture is to be seen
  */
 
-// After a passing fault, before the picture is asked for once more.
-const AGAIN = 3000;
+// After a passing fault the picture is asked for once more: after this long, and each time after twice as long.
+const AGAIN = 2000;
+const AGAIN_AT_MOST = 60_000;
 
 export class Tile {
   /** @type {Rec|null} */
@@ -29,6 +30,7 @@ export class Tile {
   /** What the element shows or asks for. */
   #address = "";
   #timer = 0;
+  #tries = 0;
 
   /** @param {Hooks} hooks */
   constructor(hooks) {
@@ -130,11 +132,16 @@ export class Tile {
       if (reason.status === 422 || reason.code === "not_viewable") this.hooks.fault(rec);
       return;
     }
-    this.#timer = window.setTimeout(() => {
-      if (this.rec !== rec) return;
-      this.#address = "";
-      this.load();
-    }, AGAIN);
+    this.#timer = window.setTimeout(() => this.again(), Math.min(AGAIN_AT_MOST, AGAIN * 2 ** this.#tries));
+    this.#tries += 1;
+  }
+
+  /** Asks once more for a picture that did not come. */
+  again() {
+    if (this.element.dataset.picture !== "failed") return;
+    clearTimeout(this.#timer);
+    this.#address = "";
+    this.load();
   }
 
   /** What cannot be shown: its type, its name, and a way to have it. */
@@ -167,6 +174,7 @@ export class Tile {
   /** Stops asking for a picture that is not looked at any more. */
   #drop() {
     clearTimeout(this.#timer);
+    this.#tries = 0;
     delete this.element.dataset.picture;
     if (this.#address === "") return;
     this.#address = "";

@@ -43,6 +43,11 @@ export class Tiles {
     return null;
   }
 
+  /** Asks once more for the pictures that did not come. */
+  again() {
+    for (const tile of this.#tiles.values()) tile.again();
+  }
+
   /** The tile that an event meets. @param {EventTarget|null} target */
   at(target) {
     const element = target instanceof Element ? target.closest("[data-image]") : null;
