@@ -68,7 +68,7 @@ const en = {
   "single.info": "About this image",
   "single.previous": "Previous image",
   "single.next": "Next image",
-  "single.cannot": "Images of this kind cannot be shown here.",
+  "single.cannot": "This image cannot be shown here.",
   "info.by": "Uploaded by",
   "info.uploaded": "Uploaded",
   "info.taken": "Taken",

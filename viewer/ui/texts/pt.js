@@ -68,7 +68,7 @@ const pt = {
   "single.info": "Sobre esta imagem",
   "single.previous": "Imagem anterior",
   "single.next": "Próxima imagem",
-  "single.cannot": "Imagens deste tipo não podem ser mostradas aqui.",
+  "single.cannot": "Esta imagem não pode ser mostrada aqui.",
   "info.by": "Enviada por",
   "info.uploaded": "Enviada em",
   "info.taken": "Tirada em",
