@@ -47,6 +47,7 @@ files! {
     "keys.js" "text/javascript; charset=utf-8",
     "layout.js" "text/javascript; charset=utf-8",
     "main.js" "text/javascript; charset=utf-8",
+    "pages.js" "text/javascript; charset=utf-8",
     "part.js" "text/javascript; charset=utf-8",
     "record.js" "text/javascript; charset=utf-8",
     "route.js" "text/javascript; charset=utf-8",
