@@ -72,6 +72,9 @@ export function refused(error) {
   if (!(error instanceof Error)) return String(error);
   const { code, hint } = /** @type {{code?: string, hint?: string|null}} */ (error);
   if (code === "unreachable") return say("unreachable");
+  // The server refuses in English, and knows more than our words for its code.
+  const own = words[`refused.${code}`];
+  if (own) return own;
   const message = error.message || say("failed");
   // An option of the command line is of no use here.
   return hint && !hint.startsWith("--") ? `${message}. ${hint}` : message;

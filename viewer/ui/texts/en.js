@@ -1,4 +1,5 @@
-// What the page says in English. Texts/pt.js has the same keys; a test compares them.
+// What the page says in English. texts/pt.js has the same keys, which a test compares, and those of refusals besides:
+// in English what the server says is shown.
 
 /** @type {Record<string, string>} */
 const en = {

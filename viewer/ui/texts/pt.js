@@ -1,4 +1,5 @@
-// O que a página diz em português. As chaves são as de texts/en.js; um teste as compara.
+// O que a página diz em português. As chaves são as de texts/en.js, e um teste as compara; as recusas (`refused`)
+// só existem aqui, porque o servidor recusa em inglês.
 
 /** @type {Record<string, string>} */
 const pt = {
@@ -96,6 +97,26 @@ const pt = {
   saved: "Salva: {path}",
   failed: "Não deu certo",
   unreachable: "O repositório não responde. Verifique a rede e tente de novo.",
+  "refused.bad_request": "O servidor não entendeu o pedido. Recarregue a página.",
+  "refused.unsupported": "Este servidor não sabe fazer isso.",
+  "refused.unauthenticated": "Você não está mais conectado aqui. Peça um link novo e abra-o neste navegador.",
+  "refused.denied": "Você não tem permissão para isso aqui.",
+  "refused.not_found": "Essa imagem não existe mais.",
+  "refused.conflict": "Alguém foi mais rápido. Veja como está agora e tente de novo.",
+  "refused.not_an_image": "O arquivo não é uma imagem que se conheça aqui.",
+  "refused.not_viewable": "Esta imagem não pode ser mostrada aqui.",
+  "refused.too_large": "O arquivo é maior do que se aceita aqui.",
+  "refused.bad_name": "Esse nome não pode ser usado. Escolha outro: sem barras, e mais curto se for longo.",
+  "refused.wrong_size": "O arquivo mudou durante o envio. Envie de novo.",
+  "refused.wrong_hash": "O arquivo chegou diferente do que saiu. Envie de novo.",
+  "refused.deleted": "Você excluiu esta imagem antes. Ela está na lixeira.",
+  "refused.busy": "São pedidos demais ao mesmo tempo. Tente de novo daqui a pouco.",
+  "refused.storage_full": "O servidor está sem espaço. Avise quem cuida dele.",
+  "refused.shutting_down": "O servidor está sendo desligado. Tente de novo daqui a pouco.",
+  "refused.not_connected": "Sem conexão com o repositório. Tente de novo quando ela voltar.",
+  "refused.not_running": "O imgrepo não está em execução neste computador.",
+  "refused.timed_out": "Demorou demais. Tente de novo.",
+  "refused.internal": "O servidor teve um problema. Tente de novo; se continuar, avise quem cuida dele.",
   "deleted.one": "{name} está na lixeira",
   "deleted.other": "{n} imagens estão na lixeira",
   "delete.others": "Você só pode excluir as suas próprias imagens",
