@@ -25,7 +25,7 @@ use super::source::Source;
 const PANICKED: i32 = 101;
 
 /// Makes the pictures of one content in one child of this program, which must be `imgrepod`. Blocks:
-/// for a tenth of a second as a rule, for a minute at most. `read_at` gives all bytes at an offset.
+/// for a tenth of a second as a rule, for two minutes at most. `read_at` gives all bytes at an offset.
 ///
 /// # Errors
 /// [`Unshown`] says whether another time would do better.

@@ -20,13 +20,10 @@ use std::time::{Duration, Instant};
 use super::message::{Answer, Head};
 pub use work::{COMMAND, work};
 
-/// What a child may take by the clock where somebody waits. It ends for good after five seconds of the
-/// processor's time, and can do nothing but compute: this is for a machine with so much else to do
-/// that these take longer, and says nothing of the image.
-const WAITED_FOR: Duration = Duration::from_secs(30);
-
-/// The same where nobody waits: it is the last that the machine does, and may get little of it.
-const BACKGROUND: Duration = Duration::from_secs(120);
+/// What a child may take by the clock. It ends for good after five seconds of the processor's time, and
+/// can do nothing but compute: this is for a machine with so much else to do that these take minutes,
+/// and says nothing of the image.
+const CLOCK: Duration = Duration::from_secs(120);
 
 /// How often it is looked whether the time is up, or the daemon ends: far below what anybody notices.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -57,8 +54,7 @@ pub(super) fn run(
     read_at: &mut ReadAt<'_>,
     stop: &AtomicBool,
 ) -> Result<Answer, Ended> {
-    let limit = if head.is_background { BACKGROUND } else { WAITED_FOR };
-    run_within(limit, program, head, read_at, stop)
+    run_within(CLOCK, program, head, read_at, stop)
 }
 
 fn run_within(
@@ -198,13 +194,13 @@ mod tests {
 
     #[test]
     fn one_that_answers_without_end_is_ended() {
-        let ended = ended("exec yes", WAITED_FOR, 0);
+        let ended = ended("exec yes", CLOCK, 0);
         assert!(matches!(ended, Ended::Lied), "{ended:?}");
     }
 
     #[test]
     fn how_one_ended_is_told() {
-        let status = |lines| match ended(lines, WAITED_FOR, 1 << 20) {
+        let status = |lines| match ended(lines, CLOCK, 1 << 20) {
             Ended::Alone(status) => status,
             other => panic!("{other:?}"),
         };
