@@ -78,7 +78,7 @@ enum Command {
     #[command(hide = true)]
     Man {
         /// Where to
-        folder: PathBuf,
+        folder: std::path::PathBuf,
     },
 }
 
