@@ -182,7 +182,7 @@ fn counted(origin: Origin) -> Option<IpAddr> {
 }
 
 /// So many sessions, in words.
-pub(super) fn sessions(count: u32) -> String {
+fn sessions(count: u32) -> String {
     format!("{count} session{}", if count == 1 { "" } else { "s" })
 }
 

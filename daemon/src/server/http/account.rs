@@ -173,10 +173,10 @@ fn unwritten() -> Refusal {
 mod tests {
     use super::*;
 
+    /// What these four requests can be refused with.
     #[test]
     fn the_page_has_words_of_its_own_for_every_refusal() {
         let page = include_str!("pages/door.js");
-        // What joining and logging in can come to.
         for code in [
             ErrorCode::BadRequest,
             ErrorCode::BadName,

@@ -5,11 +5,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, to_bytes};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use imgrepo_proto::{ErrorCode, PersonName, Refusal, Secret};
 use tokio::sync::watch;
 
+use super::call::Failure;
 use super::pace::Pace;
 use super::{Upgrade, cookie};
 use crate::config::Guests;
@@ -121,11 +122,12 @@ impl Desk {
     }
 
     /// A body that fits; it is due as a head is.
-    pub(super) async fn small_body(&self, body: Body, most: usize) -> Result<Bytes, Refusal> {
+    pub(super) async fn small_body(&self, body: Body, most: usize) -> Result<Bytes, Failure> {
         self.pace.expect();
         let read = to_bytes(body, most).await.map_err(|_| {
             let text = format!("cannot read the request: it is cut, or longer than {most} bytes");
-            Refusal::new(ErrorCode::TooLarge, text)
+            let refusal = Refusal::new(ErrorCode::BadRequest, text);
+            Failure::with(StatusCode::PAYLOAD_TOO_LARGE, &refusal)
         });
         self.pace.busy();
         read
