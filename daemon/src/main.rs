@@ -4,7 +4,6 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::exit)] // This is where it happens.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
