@@ -339,11 +339,6 @@ pub(crate) fn parse() -> Result<Asked, u8> {
     Err(if asked { 0 } else { failure.exit_code() })
 }
 
-/// Whether there is such a verb.
-pub(crate) fn has(verb: &str) -> bool {
-    Cli::command().find_subcommand(verb).is_some()
-}
-
 /// The command of a command line that is not the process's own.
 pub(crate) fn command(args: &[String]) -> Result<Command, Failure> {
     let args = std::iter::once("imgctl").chain(args.iter().map(String::as_str));

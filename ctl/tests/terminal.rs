@@ -175,8 +175,9 @@ fn a_menu_asks_and_runs_the_commands() {
         let (said, code) = on_terminal(command, typed);
         format!("{said}exit {code}\n\n")
     };
-    let said = menu("en_US.UTF-8", "photos.lan\n2\n1\na\\ b.jpg\n3\n-x y\nwhat\n9\n1\n\n0\n");
-    let said = said + &menu("pt_BR.UTF-8", "\nlistar\n4\n");
+    let said =
+        menu("en_US.UTF-8", "photos.lan\n2\n1\na\\ b.jpg\n3\n-x y\n4\n-x y\nwhat\n9\n1\n\n0\n");
+    let said = said + &menu("pt_BR.UTF-8", "\nlistar\n5\n");
     // Its input ends (Ctrl-D).
     let said = said + &menu("C", "\n\x04");
     insta::assert_snapshot!(said_alone(&said));

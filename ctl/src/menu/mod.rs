@@ -30,9 +30,8 @@ enum Choice {
 /// Shows the menu until the person leaves it.
 pub(crate) fn run(context: &Arc<Context>) -> Result<(), Failure> {
     let texts = texts::of(|name| std::env::var_os(name));
-    let choices = choices();
     connect(context, texts)?;
-    while let Some(choice) = choose(context, texts, &choices)? {
+    while let Some(choice) = choose(context, texts)? {
         let args = match choice {
             Choice::Quit => break,
             Choice::List => vec!["list".to_owned()],
@@ -59,17 +58,9 @@ pub(crate) fn run(context: &Arc<Context>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What this program can do of what the old client could.
-fn choices() -> Vec<Choice> {
-    let all = [
-        (Choice::Upload, "upload"),
-        (Choice::List, "list"),
-        (Choice::Download, "download"),
-        (Choice::View, "view"),
-        (Choice::Disconnect, "disconnect"),
-    ];
-    all.iter().filter(|(_, verb)| cli::has(verb)).map(|(choice, _)| *choice).collect()
-}
+/// What the old client could do, in its order.
+const CHOICES: [Choice; 5] =
+    [Choice::Upload, Choice::List, Choice::Download, Choice::View, Choice::Disconnect];
 
 /// Says how the session is; where there is none, asks where to.
 fn connect(context: &Arc<Context>, texts: &Texts) -> Result<(), Failure> {
@@ -84,10 +75,10 @@ fn connect(context: &Arc<Context>, texts: &Texts) -> Result<(), Failure> {
     Ok(())
 }
 
-fn choose(context: &Context, texts: &Texts, choices: &[Choice]) -> Result<Option<Choice>, Failure> {
+fn choose(context: &Context, texts: &Texts) -> Result<Option<Choice>, Failure> {
     loop {
         context.out.line("")?;
-        for (at, choice) in choices.iter().enumerate() {
+        for (at, choice) in CHOICES.iter().enumerate() {
             context.out.line(&format!("  {}  {}", at + 1, texts.of(*choice)))?;
         }
         context.out.line(&format!("  0  {}", texts.of(Choice::Quit)))?;
@@ -97,8 +88,8 @@ fn choose(context: &Context, texts: &Texts, choices: &[Choice]) -> Result<Option
         let named = |choice: &&Choice| texts.of(**choice).eq_ignore_ascii_case(answer);
         match answer.parse::<usize>().map(|number| number.checked_sub(1)) {
             Ok(None) => return Ok(Some(Choice::Quit)),
-            Ok(Some(at)) if at < choices.len() => return Ok(choices.get(at).copied()),
-            _ => match choices.iter().chain([&Choice::Quit]).find(named) {
+            Ok(Some(at)) if at < CHOICES.len() => return Ok(CHOICES.get(at).copied()),
+            _ => match CHOICES.iter().chain([&Choice::Quit]).find(named) {
                 Some(choice) => return Ok(Some(*choice)),
                 None => context.out.line(texts.unknown)?,
             },
