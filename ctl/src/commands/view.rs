@@ -79,7 +79,10 @@ fn open(context: &Arc<Context>, image: Option<&ImageRecord>) -> Result<(), Refus
     let (says, heard) = mpsc::channel();
     let asked = Arc::clone(context);
     // Not joined: what it waits for comes, or the daemon ends, or this process does.
-    thread::spawn(move || says.send(ask(&asked, None, true)));
+    thread::spawn(move || {
+        // Nobody hears it where the window has ended first.
+        let _ = says.send(ask(&asked, None, true));
+    });
     loop {
         match heard.recv_timeout(LOOK_EVERY) {
             Ok(Ok(_)) => break,
