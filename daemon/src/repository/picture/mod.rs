@@ -6,7 +6,7 @@
 //! content holds, a probe reads at most 1 MiB of it in at most 2,048 pieces, keeps a few KiB of that
 //! in memory, and does not panic; a look at an end reads at most 16 MiB and keeps 64 KiB.
 //!
-//! Pixels are decoded by [`render`], in a process of its own for each content that ends with it
+//! Pixels are decoded by [`render()`], in a process of its own for each content that ends with it
 //! ([`work`]); and by `thumbnail`, for an export alone.
 
 mod boxes;

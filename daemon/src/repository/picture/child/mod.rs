@@ -1,7 +1,7 @@
 //! One disposable process for one content: started, fed, listened to, ended.
 //!
 //! Owns the process from its start until it is reaped, its time on the clock, and the verdict on how
-//! it ended. Called by [`super::render`] on a thread that may block. It has the child killed in any
+//! it ended. Called by [`super::render()`] on a thread that may block. It has the child killed in any
 //! case before it returns, so there is never one left, and it believes nothing of the answer but
 //! that it is one: what the pictures are is for the caller to check.
 
