@@ -8,13 +8,29 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use super::wire::ask;
-use super::{Group, Stage, until};
+use super::{Group, PATIENCE, Stage, until};
 
 /// The name that WebDriver has for the member with an element's id (WebDriver, 12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// Which engine shows a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Engine {
+    /// The window's own.
+    Window,
+    Chromium,
+}
+
+/// What the system asks of a page.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct System {
+    pub(crate) is_portuguese: bool,
+    pub(crate) is_dark: bool,
+}
+
 /// A page that is open. Dropped, it is closed, with its engine.
 pub(crate) struct Browser {
+    pub(crate) engine: Engine,
     port: u16,
     session: String,
     driver: Group,
@@ -23,45 +39,79 @@ pub(crate) struct Browser {
 impl Browser {
     /// The window, started with these arguments.
     pub(crate) fn window(stage: &Stage, args: &[&str]) -> Browser {
+        Browser::window_at(stage, args, System::default())
+    }
+
+    fn window_at(stage: &Stage, args: &[&str], system: System) -> Browser {
         let port = free_port();
         let mut command = stage.command("WebKitWebDriver");
         command.args([format!("--port={port}"), "--host=127.0.0.1".to_owned()]);
+        command.env("GTK_THEME", if system.is_dark { "Adwaita:dark" } else { "Adwaita" });
+        command.env("LANGUAGE", if system.is_portuguese { "pt_BR" } else { "en_GB" });
         let driver = Group::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         let args = [&["--automation"], args].concat();
         let options = json!({"binary": env!("CARGO_BIN_EXE_imgview"), "args": args});
-        let browser = Browser::begin(port, driver, json!({"webkitgtk:browserOptions": options}));
+        let always = json!({"webkitgtk:browserOptions": options});
+        let browser = Browser::begin(Engine::Window, port, driver, always);
         browser.listen();
         browser
     }
 
-    /// Chromium without a screen, at this address.
-    pub(crate) fn chromium(stage: &Stage, url: &str) -> Browser {
+    /// Chromium without a screen, at the repository's page, logged in.
+    fn chromium(stage: &Stage, system: System) -> Browser {
         let port = free_port();
         let mut command = stage.command("chromedriver");
         command.arg(format!("--port={port}"));
         let driver = Group::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-        let data = format!("--user-data-dir={}", stage.path("chromium").display());
         let args = [
-            "--headless=new",
+            "--headless=new".to_owned(),
             // Root may not use it, and it is our own page.
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--window-size=1180,780",
-            &data,
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--window-size=1180,780".to_owned(),
+            format!("--accept-lang={}", if system.is_portuguese { "pt-BR" } else { "en-GB" }),
+            format!("--user-data-dir={}", stage.path("chromium").display()),
         ];
         let options = json!({"args": args, "binary": "/usr/bin/chromium"});
-        let browser = Browser::begin(port, driver, json!({"goog:chromeOptions": options}));
-        browser.post("url", &json!({"url": url}));
+        let always = json!({"goog:chromeOptions": options, "acceptInsecureCerts": true});
+        let browser = Browser::begin(Engine::Chromium, port, driver, always);
+        let scheme = if system.is_dark { "dark" } else { "light" };
+        let feature = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        let told = json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": feature}});
+        browser.post("goog/cdp/execute", &told);
+        browser.post("url", &json!({"url": stage.login_link()}));
+        browser.until("document.getElementById('ask')?.hidden === false");
+        browser.click("#ask button");
+        browser.until("location.pathname === '/'");
         browser
     }
 
-    fn begin(port: u16, driver: Group, always: Value) -> Browser {
+    /// The page in an engine, with its images read.
+    pub(crate) fn open(engine: Engine, stage: &Stage, system: System) -> Browser {
+        let browser = match engine {
+            Engine::Window => Browser::window_at(stage, &[], system),
+            Engine::Chromium => Browser::chromium(stage, system),
+        };
+        browser.until("['ready', 'empty'].includes(document.documentElement.dataset.state)");
+        browser.until("document.documentElement.dataset.session === 'connected'");
+        // What nobody wants to see: words of strangers that ran, or asked for something.
+        browser.script(
+            "window.ran = []; \
+             for (const name of ['alert', 'confirm', 'prompt']) window[name] = () => window.ran.push(name);",
+        );
+        browser
+    }
+
+    fn begin(engine: Engine, port: u16, driver: Group, always: Value) -> Browser {
         until("a driver", || ask(port, "GET", "/status", &Value::Null).ok());
         let wanted = json!({"capabilities": {"alwaysMatch": always}});
         let begun = ask(port, "POST", "/session", &wanted).unwrap();
         let session = begun["sessionId"].as_str().unwrap().to_owned();
-        Browser { port, session, driver }
+        let browser = Browser { engine, port, session, driver };
+        let patience = PATIENCE.as_millis() as u64;
+        browser.post("timeouts", &json!({"script": patience, "pageLoad": patience}));
+        browser
     }
 
     /// Keeps what the page is told from now on in `window.heardByTest`.
@@ -102,6 +152,35 @@ impl Browser {
         });
     }
 
+    /// The text of the first of these, as it is seen.
+    pub(crate) fn text(&self, selector: &str) -> String {
+        let text =
+            self.script(&format!("return document.querySelector({}).innerText", json!(selector)));
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Waits until this image is looked at alone, and its picture is there.
+    pub(crate) fn until_looking_at(&self, image: u64) {
+        self.until(&format!(
+            "document.querySelector('#single[data-image=\"{image}\"][data-picture=shown]:not([hidden])') && \
+             location.hash.startsWith('#/{image}') && \
+             document.querySelector('.frame[data-shown=\"{image}\"] img[data-layer]')?.naturalWidth > 0"
+        ));
+    }
+
+    /// Waits until the wall is looked at, and each tile on the screen shows its picture or its type.
+    pub(crate) fn until_wall(&self) {
+        self.until(
+            "document.documentElement.dataset.level === 'grid' && (() => { \
+               const wall = document.getElementById('wall').getBoundingClientRect(); \
+               const tiles = [...document.querySelectorAll('#grid [data-image]')].filter((tile) => { \
+                 const box = tile.getBoundingClientRect(); \
+                 return box.bottom > wall.top && box.top < wall.bottom; }); \
+               return tiles.length > 0 && tiles.every((tile) => \
+                 tile.dataset.picture === 'shown' || tile.querySelector('.instead')); })()",
+        );
+    }
+
     /// Waits until the page has been told something of which this expression over `told` is true.
     pub(crate) fn hears(&self, expression: &str) -> Value {
         let find = format!("window.heardByTest.find((told) => {expression})");
@@ -139,9 +218,55 @@ impl Browser {
         self.post("actions", &json!({"actions": [keyboard]}));
     }
 
+    /// Types a key while another one is held.
+    pub(crate) fn chord(&self, held: char, key: char) {
+        let act = |kind: &str, value: char| json!({"type": kind, "value": value});
+        let (down, up) = (act("keyDown", key), act("keyUp", key));
+        let actions = json!([act("keyDown", held), down, up, act("keyUp", held)]);
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
+        self.post("actions", &json!({"actions": [keyboard]}));
+    }
+
+    /// Clicks twice at a place of the page, quickly.
+    pub(crate) fn click_twice(&self, x: i64, y: i64) {
+        let act = |kind: &str| json!({"type": kind, "button": 0});
+        let go = json!({"type": "pointerMove", "x": x, "y": y});
+        let (down, up) = (act("pointerDown"), act("pointerUp"));
+        let actions = json!([go, down, up, down, up]);
+        self.post(
+            "actions",
+            &json!({"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]}),
+        );
+    }
+
+    /// Drops files on the page: as bytes where a script has to do it, else as the window hears of it.
+    pub(crate) fn drop_files(&self, paths: &[PathBuf]) {
+        if self.engine == Engine::Window {
+            return self.asks(&json!({"do": "drop", "paths": paths}));
+        }
+        let files: Vec<Value> = paths
+            .iter()
+            .map(|path| {
+                json!([path.file_name().unwrap().to_str().unwrap(), std::fs::read(path).unwrap()])
+            })
+            .collect();
+        let script = "const dataTransfer = new DataTransfer(); \
+            for (const [name, bytes] of arguments[0]) \
+                dataTransfer.items.add(new File([new Uint8Array(bytes)], name)); \
+            for (const type of ['dragenter', 'dragover', 'drop']) { \
+                const event = new DragEvent(type, {dataTransfer, bubbles: true, cancelable: true}); \
+                document.getElementById('wall').dispatchEvent(event); }";
+        self.post("execute/sync", &json!({"script": script, "args": [files]}));
+    }
+
     /// A picture of the page for a person to look at, where `IMGREPO_SCREENSHOTS` names a folder.
     pub(crate) fn screenshot(&self, name: &str) {
         let Some(folder) = std::env::var_os("IMGREPO_SCREENSHOTS") else { return };
+        // What comes in slowly is there, and what spins for ever is no reason to wait.
+        self.until(
+            "document.getAnimations().every((one) => \
+               one.playState === 'finished' || one.effect.getTiming().iterations === Infinity)",
+        );
         let path = format!("/session/{}/screenshot", self.session);
         let picture = ask(self.port, "GET", &path, &Value::Null).unwrap();
         let bytes = from_base64(picture.as_str().unwrap());

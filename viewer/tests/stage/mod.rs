@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Each test file uses what it needs of it.
 
 pub(crate) mod browser;
+pub(crate) mod pictures;
 pub(crate) mod wire;
 
 use std::io::{BufRead as _, BufReader};
@@ -49,7 +50,15 @@ pub(crate) struct Stage {
     pub(crate) home: tempfile::TempDir,
     display: String,
     daemon: Option<Group>,
+    /// Where the daemon listens; 0 before it has.
+    port: u16,
     _screen: Group,
+}
+
+/// Somebody else in the repository, with a daemon and a home of their own.
+pub(crate) struct Member {
+    home: tempfile::TempDir,
+    _daemon: Group,
 }
 
 impl Stage {
@@ -74,24 +83,56 @@ impl Stage {
         BufReader::new(screen.0.stdout.take().unwrap()).read_line(&mut number).unwrap();
         assert!(!number.is_empty(), "Xvfb has ended");
         let display = format!(":{}", number.trim());
-        Stage { home: tempfile::tempdir().unwrap(), display, daemon: None, _screen: screen }
+        let home = tempfile::tempdir().unwrap();
+        Stage { home, display, daemon: None, port: 0, _screen: screen }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
-    /// Starts the daemon, or starts it again.
+    /// Starts the daemon, or starts it again where it was.
     pub(crate) fn start_daemon(&mut self) {
         let mut command = self.command("imgrepod");
-        command.args(["--serve", "--listen", "127.0.0.1:0"]);
-        let log = std::fs::File::create(self.path("daemon.log")).unwrap();
-        let mut daemon = Group::start(command.stdout(Stdio::piped()).stderr(log));
-        let mut ready = String::new();
-        BufReader::new(daemon.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let log = || std::fs::read_to_string(self.path("daemon.log")).unwrap();
-        assert!(ready.starts_with("imgrepod is ready"), "{ready}{}", log());
+        command.args(["--serve", "--listen", &format!("127.0.0.1:{}", self.port)]);
+        let (daemon, ready) = started(&mut command, &self.path("daemon.log"));
+        let (_, port) = ready.split_once("ws://127.0.0.1:").unwrap();
+        self.port = port.split('/').next().unwrap().parse().unwrap();
         self.daemon = Some(daemon);
+    }
+
+    /// The address of the page that lets a browser in, as the person whose daemon this is.
+    pub(crate) fn login_link(&self) -> String {
+        let (code, told) = self.json(&["login-link"]);
+        assert_eq!(code, 0, "{told}");
+        told["page"].as_str().unwrap().to_owned()
+    }
+
+    /// Somebody else, with a session to this repository: a guest of this name.
+    pub(crate) fn member(&self, name: &str) -> Member {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = self.command("imgrepod");
+        let url = format!("ws://127.0.0.1:{}/", self.port);
+        command.args(["--connect", &url, "--user", name]).env("IMGREPO_HOME", home.path());
+        let (daemon, _) = started(&mut command, &home.path().join("daemon.log"));
+        Member { home, _daemon: daemon }
+    }
+
+    /// Has them upload files.
+    pub(crate) fn upload_by(&self, member: &Member, paths: &[PathBuf]) {
+        let imgctl = |args: &[&std::ffi::OsStr]| {
+            let mut command = self.command("imgctl");
+            command.env("IMGREPO_HOME", member.home.path()).args(args).output().unwrap()
+        };
+        until("their session", || {
+            let told = imgctl(&["--json".as_ref(), "status".as_ref()]);
+            let told: Value = serde_json::from_slice(&told.stdout).ok()?;
+            (told["session"]["state"] == "connected").then_some(())
+        });
+        let paths = paths.iter().map(|path| path.as_os_str());
+        let args: Vec<_> = ["-q".as_ref(), "upload".as_ref()].into_iter().chain(paths).collect();
+        let output = imgctl(&args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Ends the daemon as a power cut would.
@@ -161,6 +202,17 @@ impl Stage {
         let path = PathBuf::from(folder).join(format!("{name}.png"));
         let _ = self.command("import").args(["-window", "root"]).arg(path).status();
     }
+}
+
+/// A daemon that is ready, and the words by which it said so.
+fn started(command: &mut Command, log: &Path) -> (Group, String) {
+    let file = std::fs::File::create(log).unwrap();
+    let mut daemon = Group::start(command.stdout(Stdio::piped()).stderr(file));
+    let mut ready = String::new();
+    BufReader::new(daemon.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let log = || std::fs::read_to_string(log).unwrap();
+    assert!(ready.starts_with("imgrepod is ready"), "{ready}{}", log());
+    (daemon, ready)
 }
 
 /// A picture of the demo.

@@ -1,6 +1,6 @@
 //! As much of HTTP as a WebDriver speaks: one request a connection, JSON both ways.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -17,14 +17,29 @@ pub(crate) fn ask(port: u16, method: &str, path: &str, body: &Value) -> Result<V
          Content-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all((head + &text).as_bytes()).map_err(|error| error.to_string())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).map_err(|error| format!("{method} {path}: {error}"))?;
-    let at = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no head")?;
-    let head = String::from_utf8_lossy(&answer[..at]).to_ascii_lowercase();
-    let body = match head.contains("transfer-encoding: chunked") {
-        true => joined(&answer[at + 4..]),
-        false => answer[at + 4..].to_vec(),
+    let mut answer = BufReader::new(stream);
+    let mut head = String::new();
+    // The head ends with an empty line.
+    while !head.ends_with("\r\n\r\n") {
+        let read =
+            answer.read_line(&mut head).map_err(|error| format!("{method} {path}: {error}"))?;
+        if read == 0 {
+            return Err(format!("{method} {path}: it has ended: {head}"));
+        }
+    }
+    let head = head.to_ascii_lowercase();
+    // One driver keeps the connection, whatever it is told: the length says where the answer ends.
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = Vec::new();
+    let read = match length {
+        Some(length) => answer.take(length).read_to_end(&mut body),
+        None => answer.read_to_end(&mut body),
     };
+    read.map_err(|error| format!("{method} {path}: {error}"))?;
+    if head.contains("transfer-encoding: chunked") {
+        body = joined(&body);
+    }
     let told: Value = serde_json::from_slice(&body).map_err(|error| format!("{error}: {head}"))?;
     let value = told["value"].clone();
     match head.starts_with("http/1.1 200") || head.starts_with("http/1.0 200") {
