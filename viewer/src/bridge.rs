@@ -4,15 +4,31 @@
 //! script in the window could use; so nothing that it may ask for reaches beyond the repository, the
 //! folder of downloads and the window itself.
 
-use imgrepo_proto::ImageId;
 use imgrepo_proto::session::event::Event;
+use imgrepo_proto::{ErrorCode, ImageId};
 use serde::{Deserialize, Serialize};
 
 /// The longest message of a page: the ids of a large selection.
 const ASKED_BYTES: usize = 256 * 1024;
 
-/// What a page finds in its `window` before its first script.
-pub(crate) const GIVEN: &str = r#"Object.defineProperty(window, "imgrepoWindow", {value: Object.freeze({version: 1, drops: "paths"})});"#;
+/// The script by which a page finds in its `window` what it is given, before its first own one: that it
+/// is in a window, and the language of the system (`pt-BR`), null where that has none. WebKitGTK itself
+/// looks at the language of letters alone (LC_CTYPE), which is not what people choose their words by.
+pub(crate) fn given<'a>(languages: impl IntoIterator<Item = &'a str>) -> String {
+    let first = languages.into_iter().find(|one| !one.is_empty());
+    let language = first.and_then(tag).filter(|one| one != "C" && one != "POSIX");
+    let given = serde_json::json!({"version": 1, "drops": "paths", "language": language});
+    format!(r#"Object.defineProperty(window, "imgrepoWindow", {{value: Object.freeze({given})}});"#)
+}
+
+/// A POSIX locale (`pt_BR.UTF-8@latin`) as browsers write languages; None for what cannot be one.
+fn tag(locale: &str) -> Option<String> {
+    let name = locale.split(['.', '@']).next()?.replace('_', "-");
+    let is_tag = name.split('-').all(|part| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    is_tag.then_some(name)
+}
 
 /// What the page is told.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,6 +61,8 @@ pub(crate) enum Told {
         total: u64,
         /// `queued`, `sending`, `stored`, `duplicate`, `failed`.
         state: &'static str,
+        /// Why it failed, for a page that has words of its own for it.
+        code: Option<ErrorCode>,
         /// Why it failed.
         message: Option<String>,
     },
@@ -121,6 +139,16 @@ pub(crate) fn script(told: &[Told]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_is_given_the_systems_language() {
+        let language = |locales: &[&str]| given(locales.iter().copied());
+        assert!(language(&["pt_BR.UTF-8", "pt_BR", "pt", "C"]).contains(r#""language":"pt-BR""#));
+        assert!(language(&["en_GB", "en", "C"]).contains(r#""language":"en-GB""#));
+        for none in [&["C"][..], &["C.UTF-8", "C"], &["'});alert(1)"], &[]] {
+            assert!(language(none).contains(r#""language":null"#), "{none:?}");
+        }
+    }
 
     #[test]
     fn what_the_page_asks_for_is_read_and_nothing_else_is() {

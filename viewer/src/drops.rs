@@ -75,30 +75,30 @@ fn files(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 fn upload(endpoint: &Endpoint, mailbox: &Mailbox, path: &Path) {
+    let told = |name: &str, done, total, state| {
+        let (name, code, message) = (name.to_owned(), None, None);
+        Told::Upload { name, done, total, state, code, message }
+    };
+    let failed = |name: &str, total, refusal: Refusal| {
+        let (name, code) = (name.to_owned(), Some(refusal.code));
+        let message = Some(refusal.message);
+        Told::Upload { name, done: 0, total, state: "failed", code, message }
+    };
     let name = match image_name(path) {
         Ok(name) => name.as_str().to_owned(),
-        Err(message) => {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let message = Some(message);
-            return mailbox.tell(Told::Upload {
-                name,
-                done: 0,
-                total: 0,
-                state: "failed",
-                message,
-            });
+        Err(refusal) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            return mailbox.tell(failed(&name, 0, refusal));
         }
     };
     let total = fs::metadata(path).map_or(0, |file| file.len());
-    let told =
-        |done, state, message| Told::Upload { name: name.clone(), done, total, state, message };
-    mailbox.tell(told(0, "sending", None));
-    let progress = |done| mailbox.mention(told(done, "sending", None));
+    mailbox.tell(told(&name, 0, total, "sending"));
+    let progress = |done| mailbox.mention(told(&name, done, total, "sending"));
     mailbox.tell(match store(endpoint, path, &name, progress) {
-        Ok(Outcome::Stored { duplicate: true, .. }) => told(total, "duplicate", None),
-        Ok(Outcome::Queued(_)) => told(0, "queued", None),
-        Ok(_) => told(total, "stored", None),
-        Err(refusal) => told(0, "failed", Some(refusal.message)),
+        Ok(Outcome::Stored { duplicate: true, .. }) => told(&name, total, total, "duplicate"),
+        Ok(Outcome::Queued(_)) => told(&name, 0, total, "queued"),
+        Ok(_) => told(&name, total, total, "stored"),
+        Err(refusal) => failed(&name, total, refusal),
     });
 }
 
@@ -142,13 +142,13 @@ fn open(path: &Path) -> Result<File, Refusal> {
 }
 
 /// The name of the image that a file becomes.
-fn image_name(path: &Path) -> Result<ImageName, String> {
+fn image_name(path: &Path) -> Result<ImageName, Refusal> {
     let name = path.file_name().unwrap_or_else(|| OsStr::new(""));
     #[cfg(unix)]
     let parsed = ImageName::from_disk(std::os::unix::ffi::OsStrExt::as_bytes(name));
     #[cfg(not(unix))]
     let parsed = ImageName::parse(&name.to_string_lossy());
-    parsed.map_err(|error| error.to_string())
+    parsed.map_err(|error| Refusal::new(ErrorCode::BadName, error.to_string()))
 }
 
 #[cfg(test)]

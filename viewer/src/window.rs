@@ -148,6 +148,15 @@ fn frame(events: &EventLoop<Turn>, place: Place) -> Result<Window, tao::error::O
     Ok(frame)
 }
 
+/// What the page is given, in the language that people of this system read.
+fn given() -> String {
+    #[cfg(target_os = "linux")]
+    let languages = gtk::glib::language_names();
+    #[cfg(not(target_os = "linux"))]
+    let languages: Vec<String> = Vec::new();
+    bridge::given(languages.iter().map(AsRef::as_ref))
+}
+
 fn ground(frame: &Window) -> (u8, u8, u8, u8) {
     match frame.theme() {
         Theme::Light => GROUNDS[1],
@@ -172,7 +181,7 @@ fn page(
         .with_focused(true)
         .with_devtools(cfg!(debug_assertions))
         .with_clipboard(true)
-        .with_initialization_script_for_main_only(bridge::GIVEN, true)
+        .with_initialization_script_for_main_only(given(), true)
         .with_ipc_handler(move |request| {
             // Only ever from the page: it cannot navigate elsewhere.
             let is_own = request.uri().to_string().starts_with(ORIGIN);

@@ -7,7 +7,7 @@
  * @typedef {{kind: "event", event: import("./events.js").Happened}
  *   | {kind: "session", state: string, message?: string|null}
  *   | {kind: "open", image: number|null}
- *   | {kind: "upload", name: string, done: number, total: number, state: string, message?: string|null}
+ *   | {kind: "upload", name: string, done: number, total: number, state: string, code?: string|null, message?: string|null}
  *   | {kind: "drag", over: boolean}
  *   | {kind: "saved", name: string, path: string}
  *   | {kind: "failed", message: string}} Told
@@ -15,7 +15,7 @@
 
 /**
  * What the window puts there before the page is read.
- * @type {{imgrepoWindow?: {version: number, drops?: string}, ipc?: {postMessage(text: string): void}}}
+ * @type {{imgrepoWindow?: {version: number, drops?: string, language?: string|null}, ipc?: {postMessage(text: string): void}}}
  */
 const given = /** @type {any} */ (window);
 

@@ -6,8 +6,11 @@
 import en from "./texts/en.js";
 import pt from "./texts/pt.js";
 
-// Node, in which the tests run, may have no navigator.
-const told = globalThis.navigator?.language || "en";
+// The window knows the system's language better than its engine does; node, in which the tests run, may
+// have no navigator.
+/** @type {string|null|undefined} */
+const given = /** @type {any} */ (globalThis).imgrepoWindow?.language;
+const told = given || globalThis.navigator?.language || "en";
 const isPortuguese = told.toLowerCase().startsWith("pt");
 
 /** @type {Record<string, string>} */

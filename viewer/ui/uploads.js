@@ -84,7 +84,7 @@ export class Uploads {
     this.#panel.removeAttribute("data-folded");
   }
 
-  /** @param {{name: string, done: number, total: number, state: string, message?: string|null}} told */
+  /** @param {{name: string, done: number, total: number, state: string, code?: string|null, message?: string|null}} told */
   #told(told) {
     const state = /** @type {State} */ (told.state);
     let job = this.#jobs.find((some) => some.file === null && some.name === told.name && !isOver(some));
@@ -94,7 +94,9 @@ export class Uploads {
       job = { name: told.name, file: null, done: 0, total: 0, state, message: "", mayGoWell: false, work };
       this.#jobs.push(job);
     }
-    Object.assign(job, { done: told.done, total: told.total, state, message: told.message ?? "" });
+    const { code, message } = told;
+    const why = code ? refused(new api.Refusal(0, code, message ?? "", null)) : message;
+    Object.assign(job, { done: told.done, total: told.total, state, message: why ?? "" });
     if (state === "stored") this.#stored(null);
     this.#finished();
     this.#soon();
