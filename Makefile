@@ -48,6 +48,7 @@ mutant: setup
 	@mkdir -p $(dir $(MUTANT)) && cp $(TARGET)/debug/imgrepod $(MUTANT)
 
 test: mutant
+	scripts/check-ui.sh
 	cargo build --workspace
 	IMGREPO_MUTANT=$(abspath $(MUTANT)) $(TEST) --workspace
 	cargo test --doc --workspace --quiet

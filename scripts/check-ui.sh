@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Checks the page (viewer/ui): the types of its modules by TypeScript, then its tests in node.
-# Needs node 18 or newer and npm; TypeScript comes by npm to target/ and nowhere else. The page itself
-# needs none of it. Usage: scripts/check-ui.sh
+# Needs node 18 or newer and npm; TypeScript, and axe-core for the tests in browsers, come by npm to
+# target/ and nowhere else. The page itself needs none of it.
+#
+#   scripts/check-ui.sh [tools]    tools: fetches what it needs and checks nothing
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The version is pinned: another one finds other faults.
-typescript=5.9.3
+# The versions are pinned: others find other faults.
+wanted="typescript@5.9.3 axe-core@4.11.0"
 tools=${CARGO_TARGET_DIR:-target}/ui-tools
 
 for program in node npm; do
@@ -14,8 +16,12 @@ for program in node npm; do
         exit 1
     fi
 done
-if [ "$(cat "$tools/node_modules/typescript/package.json" 2>/dev/null | sed -n 's/^ *"version": "\(.*\)".*/\1/p')" != "$typescript" ]; then
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools" "typescript@$typescript"
+if [ "$(cat "$tools/fetched" 2>/dev/null)" != "$wanted" ]; then
+    # Words without spaces, one a package.
+    # shellcheck disable=SC2086
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools" $wanted
+    printf '%s\n' "$wanted" >"$tools/fetched"
 fi
+[ "${1:-}" != tools ] || exit 0
 "$tools/node_modules/.bin/tsc" --project viewer/ui
 node --test viewer/ui/tests/*.test.js

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust: Debian packages as root or by sudo (or says the one line that
-# does), Python packages in a venv of their own and nginx, both under the target directory.
+# does), Python packages in a venv of their own, npm packages and nginx, all under the target directory.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -25,6 +25,7 @@ command -v desktop-file-validate >/dev/null || packages+=(desktop-file-utils)
 command -v chromium >/dev/null || packages+=(chromium)
 command -v chromedriver >/dev/null || packages+=(chromium-driver)
 command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
 
 if [ ${#packages[@]} -gt 0 ]; then
     line="apt-get install -y ${packages[*]}"
@@ -55,6 +56,12 @@ if ! cmp -s scripts/requirements.txt "$stamp" || ! "$venv/bin/python" -c 'import
         exit 1
     fi
     cp scripts/requirements.txt "$stamp"
+fi
+
+# What checks the page, under the target directory too.
+if ! scripts/check-ui.sh tools; then
+    echo "cannot fetch the npm packages that scripts/check-ui.sh names: look at the network, then \`make setup\`" >&2
+    exit 1
 fi
 
 # nginx for the recipe of a server behind a proxy. Unpacked and not installed: Debian's package would start
