@@ -23,6 +23,12 @@ macro_rules! in_both_engines {
     )* };
 }
 
+mod change;
+mod hostile;
+mod keyboard;
+mod live;
+mod looks;
+mod odd;
 mod walk;
 
 #[path = "../stage/mod.rs"]

@@ -8,10 +8,15 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use super::wire::ask;
-use super::{Group, PATIENCE, Stage, until};
+use super::{Group, PATIENCE, Stage, until, until_or};
 
 /// The name that WebDriver has for the member with an element's id (WebDriver, 12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How a page stands, for a test that fails.
+const STANDS: &str = "return [location.href, {...document.documentElement.dataset}, \
+    document.activeElement?.outerHTML?.slice(0, 200), document.getElementById('toasts')?.innerText, \
+    [...document.querySelectorAll('[data-image]')].slice(0, 30).map((one) => ({...one.dataset}))]";
 
 /// Which engine shows a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +52,9 @@ impl Browser {
         let mut command = stage.command("WebKitWebDriver");
         command.args([format!("--port={port}"), "--host=127.0.0.1".to_owned()]);
         command.env("GTK_THEME", if system.is_dark { "Adwaita:dark" } else { "Adwaita" });
-        command.env("LANGUAGE", if system.is_portuguese { "pt_BR" } else { "en_GB" });
+        if system.is_portuguese {
+            command.env("LANG", "pt_BR.UTF-8");
+        }
         let driver = Group::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         let args = [&["--automation"], args].concat();
         let options = json!({"binary": env!("CARGO_BIN_EXE_imgview"), "args": args});
@@ -146,10 +153,11 @@ impl Browser {
 
     /// Waits until this expression is true.
     pub(crate) fn until(&self, expression: &str) {
-        until(expression, || {
+        let look = || {
             let told = self.script(&format!("return Boolean({expression});"));
             told.as_bool().filter(|is| *is)
-        });
+        };
+        until_or(look, || format!("{expression}; but: {}", self.script(STANDS)));
     }
 
     /// The text of the first of these, as it is seen.
@@ -259,14 +267,22 @@ impl Browser {
         self.post("execute/sync", &json!({"script": script, "args": [files]}));
     }
 
-    /// A picture of the page for a person to look at, where `IMGREPO_SCREENSHOTS` names a folder.
-    pub(crate) fn screenshot(&self, name: &str) {
-        let Some(folder) = std::env::var_os("IMGREPO_SCREENSHOTS") else { return };
-        // What comes in slowly is there, and what spins for ever is no reason to wait.
+    /// Waits until what comes in slowly is there; what moves for ever is no reason to wait.
+    pub(crate) fn until_settled(&self) {
         self.until(
             "document.getAnimations().every((one) => \
                one.playState === 'finished' || one.effect.getTiming().iterations === Infinity)",
         );
+        // One frame is drawn from how it is now, and the next one says that it was.
+        self.wait_for(
+            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))",
+        );
+    }
+
+    /// A picture of the page for a person to look at, where `IMGREPO_SCREENSHOTS` names a folder.
+    pub(crate) fn screenshot(&self, name: &str) {
+        let Some(folder) = std::env::var_os("IMGREPO_SCREENSHOTS") else { return };
+        self.until_settled();
         let path = format!("/session/{}/screenshot", self.session);
         let picture = ask(self.port, "GET", &path, &Value::Null).unwrap();
         let bytes = from_base64(picture.as_str().unwrap());

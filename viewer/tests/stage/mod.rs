@@ -65,11 +65,17 @@ impl Stage {
     /// With a daemon that serves a repository of three pictures: `hubble.jpg`, `rocket.jpg` and
     /// `coffee.png`, with the ids 1 to 3.
     pub(crate) fn set() -> Stage {
-        let mut stage = Stage::bare();
-        stage.start_daemon();
+        let stage = Stage::bare_with_daemon();
         for name in ["hubble.jpg", "rocket.jpg", "coffee.png"] {
             stage.ok(&["upload", asset(name).to_str().unwrap()]);
         }
+        stage
+    }
+
+    /// With a daemon that serves an empty repository.
+    pub(crate) fn bare_with_daemon() -> Stage {
+        let mut stage = Stage::bare();
+        stage.start_daemon();
         stage
     }
 
@@ -94,7 +100,7 @@ impl Stage {
     /// Starts the daemon, or starts it again where it was.
     pub(crate) fn start_daemon(&mut self) {
         let mut command = self.command("imgrepod");
-        command.args(["--serve", "--listen", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["--serve", "--user", "ana", "--listen", &format!("127.0.0.1:{}", self.port)]);
         let (daemon, ready) = started(&mut command, &self.path("daemon.log"));
         let (_, port) = ready.split_once("ws://127.0.0.1:").unwrap();
         self.port = port.split('/').next().unwrap().parse().unwrap();
@@ -221,13 +227,18 @@ pub(crate) fn asset(name: &str) -> PathBuf {
 }
 
 /// Waits until this gives something.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_or(look, || what.to_owned())
+}
+
+/// Waits until this gives something; where it never does, tells what has come instead.
+pub(crate) fn until_or<T>(mut look: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < end, "it never came: {what}");
+        assert!(Instant::now() < end, "it never came: {}", what());
         thread::sleep(Duration::from_millis(30));
     }
 }
