@@ -2,6 +2,7 @@
 //! what is to be shown, what happens in the repository. Two threads for as long as the process
 //! lives; each comes back by itself however often the daemon or the session goes away.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -36,6 +37,8 @@ pub(crate) enum First {
 pub(crate) struct Standing {
     last: Mutex<Option<SessionStatus>>,
     changed: Condvar,
+    /// How often the daemon went away.
+    ends: AtomicU64,
 }
 
 /// What was started.
@@ -133,8 +136,10 @@ impl Place {
     fn follow(&self) {
         let mut since: Option<Seq> = None;
         loop {
+            // Kept from the first time on: the session's own number goes on without us.
             let connected = self.standing.connected();
-            let request = Request::Events { since: since.or(connected), follow: true };
+            since = since.or(connected);
+            let request = Request::Events { since, follow: true };
             let ended = Client::connect(&self.endpoint, program()).and_then(|mut daemon| {
                 daemon.call_with(&request, &mut |reply| {
                     if let Reply::Event(event) = reply {
@@ -161,6 +166,9 @@ impl Standing {
     }
 
     fn set(&self, status: Option<SessionStatus>) {
+        if status.is_none() {
+            self.ends.fetch_add(1, Ordering::Release);
+        }
         *self.lock() = status;
         self.changed.notify_all();
     }
@@ -168,6 +176,11 @@ impl Standing {
     /// The last that was heard.
     pub(crate) fn now(&self) -> Option<SessionStatus> {
         self.lock().clone()
+    }
+
+    /// How often the daemon went away: a connection from before such an end leads nowhere.
+    pub(crate) fn ends(&self) -> u64 {
+        self.ends.load(Ordering::Acquire)
     }
 
     /// Waits until the session is connected; the newest event that it knows.

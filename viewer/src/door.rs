@@ -144,13 +144,15 @@ fn work(
     next: &Mutex<Receiver<Job>>,
     time: Option<Duration>,
 ) {
-    let mut daemon: Option<Client> = None;
+    let mut daemon: Option<(u64, Client)> = None;
     loop {
         let job = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { call, target, body, answer }) = job else { return };
+        let ends = standing.ends();
         let open = match daemon.take() {
-            Some(open) => Ok(open),
-            None => Client::connect(endpoint, program()),
+            // To one that has ended since then, each thread would fail once.
+            Some((then, open)) if then == ends => Ok(open),
+            _ => Client::connect(endpoint, program()),
         };
         match open {
             Ok(mut open) => {
@@ -166,7 +168,7 @@ fn work(
                     }
                     call => fetch::carry_out(&mut open, standing, call, &body),
                 });
-                daemon = Some(open);
+                daemon = Some((ends, open));
             }
             Err(refusal) => answer.answer(fetch::whole(Answer::refused(&refusal))),
         }
