@@ -34,7 +34,7 @@ if [ "$for_what" = test ]; then
         miss "WebKitGTK" "the window is built with it; everything else is without" \
             "sudo apt-get install -y libwebkit2gtk-4.1-dev pkg-config"
     fi
-    for tool in WebKitWebDriver:webkit2gtk-driver Xvfb:xvfb xdotool:xdotool chromedriver:chromium-driver; do
+    for tool in WebKitWebDriver:webkit2gtk-driver Xvfb:xvfb xdotool:xdotool chromedriver:chromium-driver node:nodejs npm:npm; do
         command -v "${tool%%:*}" >/dev/null ||
             miss "${tool%%:*}" "the window and the page are driven by it" "sudo apt-get install -y ${tool##*:}"
     done

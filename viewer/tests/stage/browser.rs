@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -32,6 +33,9 @@ pub(crate) struct System {
     pub(crate) is_portuguese: bool,
     pub(crate) is_dark: bool,
 }
+
+/// How long a script of a test may take; what asks for it waits a little longer.
+const SCRIPT: Duration = Duration::from_secs(110);
 
 /// A page that is open. Dropped, it is closed, with its engine.
 pub(crate) struct Browser {
@@ -116,8 +120,9 @@ impl Browser {
         let begun = ask(port, "POST", "/session", &wanted).unwrap();
         let session = begun["sessionId"].as_str().unwrap().to_owned();
         let browser = Browser { engine, port, session, driver };
-        let patience = PATIENCE.as_millis() as u64;
-        browser.post("timeouts", &json!({"script": patience, "pageLoad": patience}));
+        // Scripts that go through all of a wall take as long as many waits.
+        let (script, load) = (SCRIPT.as_millis() as u64, PATIENCE.as_millis() as u64);
+        browser.post("timeouts", &json!({"script": script, "pageLoad": load}));
         browser
     }
 
@@ -203,6 +208,13 @@ impl Browser {
             "execute/sync",
             &json!({"script": "window.ipc.postMessage(arguments[0])", "args": [text]}),
         );
+    }
+
+    /// Has the page close the window, which may be gone before the driver has answered.
+    pub(crate) fn close_window(&self) {
+        let script = "window.ipc.postMessage('{\"do\":\"close\"}')";
+        let path = format!("/session/{}/execute/sync", self.session);
+        let _ = ask(self.port, "POST", &path, &json!({"script": script, "args": []}));
     }
 
     fn element(&self, selector: &str) -> String {

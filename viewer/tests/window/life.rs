@@ -39,7 +39,7 @@ fn a_second_view_steers_it_and_its_close_frees_the_place() {
     assert_eq!((code, refused["error"]["code"].as_str()), (5, Some("not_found")));
     assert_eq!(stage.json(&["view"]).1["window"], "steered");
     assert_eq!(page.script("return location.hash"), "#/1");
-    page.asks(&json!({"do": "close"}));
+    page.close_window();
     until("the close", || (!page.is_open()).then_some(()));
     drop(page);
     let (code, opened) = stage.json(&["view", "3"]);
