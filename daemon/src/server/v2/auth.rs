@@ -1,17 +1,24 @@
 //! AUTH and JOIN: who is there, what the server takes, and from where on events are sent; and what
 //! becomes of a session whose person or device is let in no more, or as something else.
 
+use std::time::Duration;
+
 use imgrepo_proto::session::command::Auth;
 use imgrepo_proto::session::people::{DeviceKind, Join};
 use imgrepo_proto::session::reply::{self, AuthReply, encode_success};
 use imgrepo_proto::session::{RequestId, ServerMessage};
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
+use tokio::time::timeout;
 
 use super::{Session, events};
 use crate::link::Origin;
 use crate::repository::{Action, Actor, Object, authorize};
 use crate::server::entrance::Gone;
 use crate::server::feed::Feed;
+
+/// How long a request about people may still take when its own person is let in no more: it is a
+/// commit and a reply, and who does not read that is not waited for.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 
 impl Session {
     pub(super) async fn auth(&mut self, id: RequestId, auth: Auth, known: Option<Actor>) {
@@ -126,6 +133,9 @@ impl Session {
             Ok(actor) => actor,
             Err(Gone { code, reason }) => {
                 tracing::info!(reason, origin = ?self.origin, "a session is ended");
+                // Who took back what lets them in hears first that it was done.
+                let answered = async { while self.acts.join_next().await.is_some() {} };
+                let _ = timeout(ANSWERED_WITHIN, answered).await;
                 return self.close(code, reason);
             }
         };

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use imgrepo_proto::name::shown;
@@ -51,6 +51,8 @@ struct Session {
     /// Counts what may have become of the actor.
     people: watch::Receiver<u64>,
     tasks: JoinSet<()>,
+    /// Requests about people: short ones, of which one may end the session itself.
+    acts: JoinSet<()>,
     /// Tells of events, from AUTH on.
     events: Option<AbortHandle>,
     intake: SessionIntake,
@@ -78,6 +80,7 @@ pub(super) async fn run(
         actor: None,
         people: context.repository.people_changed(),
         tasks: JoinSet::new(),
+        acts: JoinSet::new(),
         events: None,
         intake: SessionIntake::new(limits.session_window),
         downloads: SharedWindow::new(limits.session_window),
@@ -105,12 +108,8 @@ pub(super) async fn run(
                     break End { kind: EndKind::Stalled, message };
                 }
             },
-            Some(ended) = session.tasks.join_next() => {
-                if ended.is_err_and(|error| error.is_panic()) {
-                    tracing::error!("a request ended by a fault of this program");
-                    session.close(1011, "a fault of the server");
-                }
-            }
+            Some(ended) = session.tasks.join_next() => session.ended(ended),
+            Some(ended) = session.acts.join_next() => session.ended(ended),
             incoming = inbox.next() => match incoming {
                 Ok(_) if !is_open => {}
                 Ok(Incoming::Text(text)) => session.text(text.as_str()).await,
@@ -124,6 +123,7 @@ pub(super) async fn run(
     session.common.requests.give_up_all();
     session.common.outbox.abort("the session is over");
     while session.tasks.join_next().await.is_some() {}
+    while session.acts.join_next().await.is_some() {}
     inbox.finish().await;
 }
 
@@ -138,6 +138,14 @@ impl Session {
         }
         self.common.requests.give_up_all();
         self.common.outbox.close(code, reason);
+    }
+
+    /// A request's task has ended, as it should or by a fault.
+    fn ended(&mut self, task: Result<(), JoinError>) {
+        if task.is_err_and(|error| error.is_panic()) {
+            tracing::error!("a request ended by a fault of this program");
+            self.close(1011, "a fault of the server");
+        }
     }
 
     /// An ERROR about a message that is no request, or about no request in particular.
@@ -215,7 +223,7 @@ impl Session {
             (Command::Have(have), _) => self.tasks.spawn(read::have(flight, actor, have)),
             (Command::Events(events), _) => self.tasks.spawn(read::events(flight, events)),
             (command, _) if is_of_people(&command) => {
-                self.tasks.spawn(people::carry_out(flight, actor, command))
+                self.acts.spawn(people::carry_out(flight, actor, command))
             }
             (command, _) => return change::hand_over(flight, &actor, command),
         };
