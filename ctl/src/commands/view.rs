@@ -102,11 +102,7 @@ fn open(context: &Arc<Context>, image: Option<&ImageRecord>) -> Result<(), Refus
     }
     drop(undo);
     // Not joined: a program that goes on (the menu) must not keep what is left of an ended window.
-    thread::spawn(move || {
-        while lock(&child).try_wait().is_ok_and(|ended| ended.is_none()) {
-            thread::sleep(Duration::from_secs(1));
-        }
-    });
+    thread::spawn(move || lock(&child).wait());
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
                 .collect(),
         );
         let worked = [std::process::id(), server.pid()].map(cpu_seconds);
-        let by_session = uploads(&session, &pictures).await?;
+        let by_session = uploads(&session, &pictures, IN_FLIGHT).await?;
         let has_worked = [std::process::id(), server.pid()].map(cpu_seconds);
         let directory = work.join(format!("bare-{round}"));
         // Nothing is removed before the end: see `spread`.
@@ -65,12 +65,16 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
     Ok(())
 }
 
-/// Uploads a second.
-async fn uploads(session: &Arc<V2>, pictures: &Arc<Vec<Picture>>) -> anyhow::Result<f64> {
+/// Uploads a second, with so many in flight.
+pub(crate) async fn uploads(
+    session: &Arc<V2>,
+    pictures: &Arc<Vec<Picture>>,
+    in_flight: usize,
+) -> anyhow::Result<f64> {
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
     let mut working = tokio::task::JoinSet::new();
-    for _ in 0..IN_FLIGHT {
+    for _ in 0..in_flight {
         let (session, pictures, next) =
             (Arc::clone(session), Arc::clone(pictures), Arc::clone(&next));
         working.spawn(async move {

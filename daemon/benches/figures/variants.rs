@@ -19,6 +19,7 @@ use crate::picture::Picture;
 use crate::process::{Daemon, imgrepod};
 use crate::report::{Report, median};
 use crate::session::V2;
+use crate::small;
 
 const ROUNDS: u64 = 5;
 
@@ -101,9 +102,9 @@ async fn uploads(
         let seed = |n| round << 32 | n;
         let pictures = (0..load.images).map(|n| told_apart(&base, seed(n)));
         let pictures: Arc<Vec<Picture>> = Arc::new(pictures.collect());
-        let without = rate(&to_plain, &pictures, load.in_flight).await?;
+        let without = small::uploads(&to_plain, &pictures, load.in_flight).await?;
         let begun = Instant::now();
-        let with = rate(&to_making, &pictures, load.in_flight).await?;
+        let with = small::uploads(&to_making, &pictures, load.in_flight).await?;
         // The other server is measured on a machine that does nothing else.
         tokio::task::block_in_place(|| all_made(home))?;
         if round > 0 {
@@ -121,31 +122,6 @@ async fn uploads(
         "",
     );
     Ok(())
-}
-
-/// Uploads a second.
-async fn rate(
-    session: &Arc<V2>,
-    pictures: &Arc<Vec<Picture>>,
-    in_flight: usize,
-) -> anyhow::Result<f64> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let started = Instant::now();
-    let mut working = tokio::task::JoinSet::new();
-    for _ in 0..in_flight {
-        let (session, pictures, next) =
-            (Arc::clone(session), Arc::clone(pictures), Arc::clone(&next));
-        working.spawn(async move {
-            while let Some(picture) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
-                session.upload(picture, |_| {}).await.map_err(|end| anyhow!("{end:?}"))?;
-            }
-            anyhow::Ok(())
-        });
-    }
-    while let Some(joined) = working.join_next().await {
-        joined??;
-    }
-    Ok(pictures.len() as f64 / started.elapsed().as_secs_f64())
 }
 
 /// Waits until a server has made all its pictures.
