@@ -9,6 +9,7 @@ pub mod glob;
 pub mod memory;
 pub(crate) mod page;
 pub mod people;
+pub(crate) mod picture;
 pub(crate) mod rules;
 pub mod sqlite;
 
@@ -23,6 +24,7 @@ use imgrepo_proto::{
 use jiff::Timestamp;
 
 use people::{Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, Record, SecretHash};
+pub use picture::{KnownPicture, NewPicture, Unmade};
 
 /// A person's number in this repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -176,37 +178,6 @@ pub struct SyncedPartial {
     pub size_bytes: u64,
     /// Bytes that are on disk for sure.
     pub synced_bytes: u64,
-}
-
-/// What making pictures of a content came to. The small ones were made where there is a placeholder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KnownPicture {
-    /// As in [`ImageRecord::placeholder`].
-    pub placeholder: Option<String>,
-    /// Why it cannot be shown, in small.
-    pub fault: Option<String>,
-    /// Why it cannot be shown in large.
-    pub display_fault: Option<String>,
-}
-
-/// What making a picture of a content came to just now: what is None is as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewPicture {
-    /// The content.
-    pub hash: BlobHash,
-    /// For those of its images of which it is not known.
-    pub orientation: Option<u8>,
-    /// The rest.
-    pub known: KnownPicture,
-}
-
-/// Contents of which no small pictures were made yet.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unmade {
-    /// They, the newest first; one that several images have may come several times.
-    pub hashes: Vec<BlobHash>,
-    /// Where to go on: below this image.
-    pub next: Option<ImageId>,
 }
 
 /// Why the catalog cannot answer: its disk, never the request.

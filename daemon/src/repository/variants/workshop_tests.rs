@@ -1,11 +1,14 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use imgrepo_proto::{ImageId, ImageName, PersonName, RepositoryId};
 use jiff::Timestamp;
 
+use super::super::agenda::Part;
 use super::*;
+use crate::cache::Key;
 use crate::repository::blobs::memory::MemoryBlobs;
 use crate::repository::catalog::memory::MemoryCatalog;
 use crate::repository::catalog::{Again, Change, NewImage, PersonKind, Proposal};
@@ -182,7 +185,10 @@ fn what_cannot_be_shown_is_asked_of_one_child_alone() {
     for _ in 0..3 {
         match scene.want(1, SMALL).blocking_recv().unwrap() {
             Err(NotMade::Fault(why)) => {
-                assert!(!why.contains('\u{1b}') && why.chars().count() == FAULT_CHARS, "{why}");
+                assert!(
+                    !why.contains('\u{1b}') && why.chars().count() == making::FAULT_CHARS,
+                    "{why}"
+                );
             }
             other => panic!("{other:?}"),
         }
