@@ -94,5 +94,6 @@ bench:
 
 bench-window:
 	@if pkg-config --exists webkit2gtk-4.1 2>/dev/null && command -v Xvfb >/dev/null; then \
-		cargo build --release --quiet -p imgrepod -p imgctl -p imgview && scripts/bench-window.sh; \
+		cargo build --release --quiet -p imgrepod -p imgctl -p imgview && scripts/bench-window.sh && \
+		cargo test --release --quiet -p imgview --test scenes next:: -- --ignored --nocapture --test-threads=1; \
 	else echo '*** NOT MEASURED: the window, without WebKit and Xvfb: make setup'; fi

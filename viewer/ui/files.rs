@@ -40,6 +40,7 @@ files! {
     "catalog.js" "text/javascript; charset=utf-8",
     "drops.js" "text/javascript; charset=utf-8",
     "events.js" "text/javascript; charset=utf-8",
+    "fitted.js" "text/javascript; charset=utf-8",
     "gestures.js" "text/javascript; charset=utf-8",
     "grid.js" "text/javascript; charset=utf-8",
     "host.js" "text/javascript; charset=utf-8",

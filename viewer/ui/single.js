@@ -29,6 +29,9 @@ import { tell } from "./toast.js";
 // Decoded pictures of 2,560 pixels are some 17 MB each: the neighbours, and the way back.
 const KEPT = 5;
 
+// How long one looks at an image before the next ones are drawn.
+const PAUSE_MS = 150;
+
 export class Single {
   #section = part("single");
   /** @type {Rec|null} */
@@ -192,7 +195,15 @@ export class Single {
     this.catalog.look(this.#index);
     for (const offset of [this.#way, -this.#way, 2 * this.#way]) {
       const other = records[this.#index + offset];
-      if (other && !other.fault && !this.#kept.has(other.id)) this.#picture(other).decode().catch(() => {});
+      if (!other || other.fault || this.#kept.has(other.id)) continue;
+      const picture = this.#picture(other);
+      picture.decode().then(
+        // Not while somebody goes on quickly: it holds up the page for a moment.
+        () => setTimeout(() => this.rec === rec && this.stage.prepare(other, picture), PAUSE_MS),
+        () => {
+          // It is told when it is to be shown.
+        },
+      );
     }
   }
 

@@ -6,6 +6,7 @@
 /** @import {Rec} from "./record.js" */
 /** @import {Lie, Point, Size} from "./zoom.js" */
 import * as api from "./api.js";
+import { Fitted } from "./fitted.js";
 import { decode } from "./thumbhash.js";
 import * as zoom from "./zoom.js";
 
@@ -34,6 +35,7 @@ export class Stage {
   #display = null;
   /** @type {HTMLImageElement|null} */
   #original = null;
+  #fitted = new Fitted();
   /** @type {Size} */
   #size = { width: 1, height: 1 };
   #isFit = true;
@@ -98,9 +100,20 @@ export class Stage {
     }
     this.element.append(frame);
     this.fit();
+    if (isReady) this.#fitted.cover(frame, display, onScreen(this.#size, this.lie));
     if (rec.fault) return;
     if (isReady) this.hooks.shown(rec);
     else void this.#arrive(rec, display);
+  }
+
+  /**
+   * Draws a neighbour in the size in which it will lie.
+   * @param {Rec} rec
+   * @param {HTMLImageElement} display its element, decoded
+   */
+  prepare(rec, display) {
+    const size = sizeOf(rec, display);
+    this.#fitted.draw(rec, display, onScreen(size, zoom.fit(size, this.#room, 0, this.#whole)));
   }
 
   /** What is to be seen until `display` is there. @param {Rec} rec @param {HTMLElement} frame */
@@ -155,7 +168,9 @@ export class Stage {
     original.dataset.layer = "original";
     original.decode().then(
       () => {
-        if (this.rec === rec) this.#frame.replaceChildren(original);
+        if (this.rec !== rec) return;
+        this.#fitted.uncover(this.#frame);
+        this.#frame.replaceChildren(original);
       },
       () => {
         // `display` stays: it is all that there is.
@@ -176,6 +191,7 @@ export class Stage {
     style.width = `${w}px`;
     style.height = `${h}px`;
     style.transform = `translate(${(roomX - w) / 2 + lie.x}px, ${(roomY - h) / 2 + lie.y}px) rotate(${lie.turns * 90}deg)`;
+    this.#fitted.uncover(this.#frame, onScreen(this.#size, lie));
     this.element.toggleAttribute("data-zoomed", !this.#isFit);
     this.#sharpen(lie.scale);
     this.hooks.lies();
@@ -257,6 +273,17 @@ export class Stage {
     style.transform = `translate(${(this.lens.clientWidth - w) / 2 + x}px, ${(this.lens.clientHeight - h) / 2 + y}px) rotate(${this.lie.turns * 90}deg)`;
     this.lens.style.transform = `translate(${width / 2 + at.x - side / 2}px, ${height / 2 + at.y - side / 2}px)`;
   }
+}
+
+/**
+ * The pixels of the screen that it takes.
+ * @param {Size} size
+ * @param {Lie} lie
+ * @returns {Size}
+ */
+function onScreen(size, lie) {
+  const scale = lie.scale * devicePixelRatio;
+  return { width: Math.round(size.width * scale), height: Math.round(size.height * scale) };
 }
 
 /**

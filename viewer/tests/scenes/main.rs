@@ -28,6 +28,7 @@ mod hostile;
 mod keyboard;
 mod live;
 mod looks;
+mod next;
 mod odd;
 mod walk;
 

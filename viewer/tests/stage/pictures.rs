@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 /// Writes a small picture, unlike those of other numbers.
 pub(crate) fn small(path: &Path, number: usize) {
-    let (width, height) = (24 + number % 5 * 12, 24 + number % 3 * 12);
+    sized(path, number, 24 + number % 5 * 12, 24 + number % 3 * 12);
+}
+
+/// Writes a picture of these sides, unlike those of other numbers.
+pub(crate) fn sized(path: &Path, number: usize, width: usize, height: usize) {
     let mut bytes = format!("P6\n{width} {height}\n255\n").into_bytes();
     for y in 0..height {
         for x in 0..width {
