@@ -5,6 +5,7 @@
 //! stalled and a too talkative one are dropped, and every buffer has a bound. It knows nothing of
 //! commands, and [`window`] holds the arithmetic of flow control, pure, for whoever sends contents.
 
+mod gathered;
 mod inbox;
 mod outbox;
 mod tune;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use imgrepo_proto::limits;
 
+pub use gathered::{Gathered, SPARSE_BYTES};
 pub use inbox::{Inbox, Incoming};
 pub use outbox::{Closed, Outbox};
 pub use tune::tune;
@@ -69,7 +71,8 @@ pub struct LinkSettings {
     pub write_stall: Duration,
     /// The largest message that is taken or sent.
     pub max_message_bytes: usize,
-    /// What is read from the socket at once; an idle session holds as much.
+    /// What the WebSocket reads at once, and keeps for as long as the session lasts. It may be little
+    /// above a [`Gathered`] stream.
     pub read_buffer_bytes: usize,
 }
 
@@ -81,7 +84,7 @@ impl Default for LinkSettings {
             write_stall: Duration::from_secs(40),
             max_message_bytes: limits::CHUNK_BYTES as usize
                 + imgrepo_proto::session::data::HEADER_BYTES,
-            read_buffer_bytes: 16 * 1024,
+            read_buffer_bytes: 64 * 1024,
         }
     }
 }

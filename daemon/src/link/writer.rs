@@ -57,7 +57,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
             }
             let message = match self.outbox.take() {
                 Some(Outgoing::Text(text)) if text.len() > PART_BYTES => {
-                    match self.in_parts(text.into()).await {
+                    // Boxed, as the close is: an idle link has no room for either.
+                    match Box::pin(self.in_parts(text.into())).await {
                         Ok(()) => continue,
                         Err(end) => return end,
                     }
@@ -68,7 +69,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Writer<S> {
                     let kind = if first { Data::Binary } else { Data::Continue };
                     Message::Frame(Frame::message(part, OpCode::Data(kind), last))
                 }
-                Some(Outgoing::Close(code, reason)) => return self.close(code, reason).await,
+                Some(Outgoing::Close(code, reason)) => {
+                    return Box::pin(self.close(code, reason)).await;
+                }
                 None => {
                     if let Err(end) = self.progress(Step::Flush).await {
                         return end;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -18,7 +19,7 @@ use super::http::{self, Dialect, Upgraded};
 use super::registry::Newcomer;
 use super::v1::{self, Gate};
 use super::{Context, v2};
-use crate::link::{self, Origin, Watched};
+use crate::link::{self, Activity, Gathered, Inbox, LinkSettings, Origin, Outbox, Watched};
 use crate::tls;
 
 /// How long to leave off after the system had no socket to give (such as too many open files).
@@ -120,13 +121,31 @@ async fn connection(stream: TcpStream, newcomer: Newcomer, context: Arc<Context>
         tracing::debug!(%error, %peer, "cannot set up a connection");
         return;
     }
-    let upgraded = open(stream, peer, &newcomer, &context).await;
-    let Some(Upgraded { stream, dialect, origin, seat }) = upgraded else { return };
+    // Each in a place of its own, which is given back: a session would keep the room of all of HTTP
+    // and TLS for as long as it lasts, and of every kind of session.
+    match Box::pin(open(stream, peer, &newcomer, &context)).await {
+        Some(Opened::Plain(upgraded)) => Box::pin(session(upgraded, newcomer, context)).await,
+        Some(Opened::Encrypted(upgraded)) => Box::pin(session(upgraded, newcomer, context)).await,
+        None => {}
+    }
+}
+
+async fn session<S>(upgraded: Upgraded<S>, newcomer: Newcomer, context: Arc<Context>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Upgraded { stream, early, dialect, origin, seat } = upgraded;
     match dialect {
-        Dialect::V2 => session_v2(stream, origin, Some(newcomer), context).await,
-        Dialect::V1 => session_v1(stream, origin, newcomer, context).await,
+        Dialect::V2 => session_v2(stream, early, origin, Some(newcomer), context).await,
+        Dialect::V1 => Box::pin(session_v1(stream, early, origin, newcomer, context)).await,
     }
     drop(seat);
+}
+
+/// A stream on which a session is due.
+enum Opened {
+    Plain(Upgraded<TcpStream>),
+    Encrypted(Upgraded<Box<tls::ServerStream<TcpStream>>>),
 }
 
 /// The stream of the session that a connection asks for, if it does. Its first byte tells TLS from
@@ -136,7 +155,7 @@ async fn open(
     peer: SocketAddr,
     newcomer: &Newcomer,
     context: &Arc<Context>,
-) -> Option<Upgraded> {
+) -> Option<Opened> {
     let due = Instant::now() + context.settings.timeouts.handshake;
     let (newcomer, context) = (newcomer.clone(), context.clone());
     // Dropping any of these is safe: a connection without a session has nothing to lose.
@@ -147,10 +166,12 @@ async fn open(
     };
     match begun {
         Ok(Some(Begun::Plain(stream))) => {
-            http::serve(stream, Origin::Tcp(peer), newcomer, due, context).await
+            let way = Origin::Tcp(peer);
+            http::serve(stream, way, newcomer, due, context).await.map(Opened::Plain)
         }
         Ok(Some(Begun::Encrypted(stream))) => {
-            http::serve(stream, Origin::Tls(peer), newcomer, due, context).await
+            let way = Origin::Tls(peer);
+            http::serve(stream, way, newcomer, due, context).await.map(Opened::Encrypted)
         }
         Ok(None) => None,
         Err(_) => {
@@ -189,11 +210,12 @@ async fn begin(stream: TcpStream, peer: SocketAddr, context: &Context) -> Option
 }
 
 async fn local(stream: DuplexStream, context: Arc<Context>) {
-    session_v2(stream, Origin::Local, None, context).await;
+    session_v2(stream, Bytes::new(), Origin::Local, None, context).await;
 }
 
 pub(super) async fn session_v2<S>(
     stream: S,
+    early: Bytes,
     origin: Origin,
     newcomer: Option<Newcomer>,
     context: Arc<Context>,
@@ -202,14 +224,15 @@ pub(super) async fn session_v2<S>(
 {
     let settings = context.link_settings_v2();
     let (stream, activity) = Watched::new(stream);
-    let socket =
-        WebSocketStream::from_raw_socket(stream, Role::Server, Some(settings.websocket())).await;
-    let (outbox, inbox) = link::open(socket, activity, settings);
+    let stream = Gathered::new(stream, early);
+    // In a place of its own, like all that is over when the session begins.
+    let (outbox, inbox) = Box::pin(link_over(stream, activity, settings)).await;
     v2::run(outbox, inbox, origin, newcomer, context).await;
 }
 
 pub(super) async fn session_v1<S>(
     stream: S,
+    early: Bytes,
     origin: Origin,
     newcomer: Newcomer,
     context: Arc<Context>,
@@ -218,9 +241,16 @@ pub(super) async fn session_v1<S>(
 {
     let settings = context.link_settings_v1();
     let (stream, activity) = Watched::new(stream);
-    let (stream, gate) = Gate::new(stream);
-    let socket =
-        WebSocketStream::from_raw_socket(stream, Role::Server, Some(settings.websocket())).await;
-    let (outbox, inbox) = link::open(socket, activity, settings);
+    let (stream, gate) = Gate::new(Gathered::new(stream, early));
+    let (outbox, inbox) = Box::pin(link_over(stream, activity, settings)).await;
     v1::run(outbox, inbox, gate, (origin, newcomer), context).await;
+}
+
+async fn link_over<S>(stream: S, activity: Activity, settings: LinkSettings) -> (Outbox, Inbox)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let websocket = Some(settings.websocket());
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, websocket).await;
+    link::open(socket, activity, settings)
 }

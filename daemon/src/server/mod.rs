@@ -33,7 +33,7 @@ use imgrepo_proto::session::command::Program;
 use imgrepo_proto::session::data::HEADER_BYTES;
 
 use crate::config::Guests;
-use crate::link::LinkSettings;
+use crate::link::{self, LinkSettings};
 use crate::repository::Repository;
 use crate::tls::Identity;
 use rates::Rates;
@@ -293,6 +293,8 @@ impl Context {
     fn link_settings(&self, max_message_bytes: usize) -> LinkSettings {
         LinkSettings {
             max_message_bytes,
+            // Thousands of sessions are idle: what much is read into is gathered below.
+            read_buffer_bytes: link::SPARSE_BYTES,
             ping_every: self.settings.timeouts.ping_every,
             write_stall: self.settings.timeouts.write_stall,
             ..LinkSettings::default()

@@ -1,6 +1,7 @@
 //! What cannot be had from outside: sessions that come unencrypted from another computer, and peers
 //! for whom hardly anything is on its way at once.
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -36,8 +37,20 @@ async fn stranger(
     let origin = Origin::Tcp(([192, 0, 2, 1], 5000).into());
     let newcomer = context.registry.newcomers.enter();
     match is_v2 {
-        true => drop(tokio::spawn(listener::session_v2(theirs, origin, Some(newcomer), context))),
-        false => drop(tokio::spawn(listener::session_v1(theirs, origin, newcomer, context))),
+        true => drop(tokio::spawn(listener::session_v2(
+            theirs,
+            Bytes::new(),
+            origin,
+            Some(newcomer),
+            context,
+        ))),
+        false => drop(tokio::spawn(listener::session_v1(
+            theirs,
+            Bytes::new(),
+            origin,
+            newcomer,
+            context,
+        ))),
     }
     (WebSocketStream::from_raw_socket(ours, Role::Client, None).await, data)
 }
@@ -103,7 +116,7 @@ async fn who_is_let_in_no_more_hears_of_nothing_new_however_slowly_they_read() {
 
     let (ours, theirs) = tokio::io::duplex(256);
     let origin = Origin::Tls(([192, 0, 2, 1], 5000).into());
-    tokio::spawn(listener::session_v2(theirs, origin, None, context.clone()));
+    tokio::spawn(listener::session_v2(theirs, Bytes::new(), origin, None, context.clone()));
     let mut lost = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
     let credential = joined.credential.expose();
     ask(&mut lost, &format!(r#"{{"id":1,"cmd":"AUTH","args":{{"credential":"{credential}"}}}}"#))
@@ -117,7 +130,7 @@ async fn who_is_let_in_no_more_hears_of_nothing_new_however_slowly_they_read() {
     repository.revoke(&repository.owner(), &revoke).await.unwrap();
 
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    tokio::spawn(listener::session_v2(theirs, Origin::Local, None, context));
+    tokio::spawn(listener::session_v2(theirs, Bytes::new(), Origin::Local, None, context));
     let mut owner = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
     ask(&mut owner, r#"{"id":1,"cmd":"AUTH","args":{}}"#).await;
     let content =

@@ -34,7 +34,7 @@ use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -67,8 +67,10 @@ struct Upgrade {
 }
 
 /// A session's stream.
-pub(super) struct Upgraded {
-    pub(super) stream: TokioIo<hyper::upgrade::Upgraded>,
+pub(super) struct Upgraded<S> {
+    pub(super) stream: S,
+    /// What came behind the request and was read with it.
+    pub(super) early: Bytes,
     pub(super) dialect: Dialect,
     /// Where it really comes from.
     pub(super) origin: Origin,
@@ -85,7 +87,7 @@ pub(super) async fn serve<S>(
     newcomer: Newcomer,
     due: Instant,
     context: Arc<Context>,
-) -> Option<Upgraded>
+) -> Option<Upgraded<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -127,13 +129,19 @@ where
     }
     let Upgrade { stream, dialect, origin, seat } = desk.granted()?;
     pace.hand_over();
-    match stream.await {
-        Ok(upgraded) => Some(Upgraded { stream: TokioIo::new(upgraded), dialect, origin, seat }),
+    let upgraded = match stream.await {
+        Ok(upgraded) => upgraded,
         Err(error) => {
             tracing::debug!(%error, "the upgrade to a session failed");
-            None
+            return None;
         }
-    }
+    };
+    // Out of everything that HTTP had around it, which would be on the way of every byte.
+    let Ok(Parts { io, read_buf: early, .. }) = upgraded.downcast::<TokioIo<Paced<S>>>() else {
+        tracing::error!("an upgrade gave another stream than it was given");
+        return None;
+    };
+    Some(Upgraded { stream: io.into_inner().into_inner(), early, dialect, origin, seat })
 }
 
 fn router(desk: &Arc<Desk>) -> Router {

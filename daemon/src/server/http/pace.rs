@@ -164,6 +164,11 @@ impl<S> Paced<S> {
         Paced { stream, pace, is_stuck: false, is_shut: false, lingers: false }
     }
 
+    /// The stream alone.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
     fn wrote(&mut self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if poll.is_pending() != self.is_stuck {
             self.is_stuck = poll.is_pending();

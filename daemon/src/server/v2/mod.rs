@@ -98,7 +98,7 @@ pub(super) async fn run(
             biased;
             () = &mut stopping, if is_open => session.close(1001, "the server stops"),
             Ok(()) = session.people.changed(), if session.actor.is_some() && is_open => {
-                session.refresh().await;
+                Box::pin(session.refresh()).await;
             }
             // Before what the peer says: one that never pauses is bound by it too.
             () = sleep_until(due.unwrap_or(auth_due)), if due.is_some() => match is_open {
@@ -172,8 +172,9 @@ impl Session {
         }
         match (command, self.actor.clone()) {
             (Err(refusal), _) => self.complain(Some(id), refusal),
-            (Ok(Command::Auth(auth)), actor) => self.auth(id, auth, actor).await,
-            (Ok(Command::Join(join)), actor) => self.join(id, join, actor).await,
+            // Boxed, like all that is rare: an idle session has no room for it.
+            (Ok(Command::Auth(auth)), actor) => Box::pin(self.auth(id, auth, actor)).await,
+            (Ok(Command::Join(join)), actor) => Box::pin(self.join(id, join, actor)).await,
             (Ok(_), None) => {
                 let message = "say who you are first, with AUTH";
                 self.complain(Some(id), Refusal::new(ErrorCode::Unauthenticated, message));
