@@ -40,6 +40,13 @@ impl Repository {
         .await
     }
 
+    /// The events after `since`, up to `newest`, at most so many, where they are at hand: read once for
+    /// all who listen. None says nothing of what there is.
+    #[must_use]
+    pub fn latest(&self, since: Seq, newest: Seq, limit: u32) -> Option<Vec<Event>> {
+        self.inner.latest.after(since, newest, limit)
+    }
+
     /// The newest uploads, at most this many, oldest first: what a v1 client is greeted with.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::blobs::BlobStore;
 use super::catalog::{Catalog, Change, Committed, Proposal};
 use super::faults;
+use super::latest::Latest;
 use super::lock::Lock;
 use super::people;
 use super::pins::{Pins, Removal};
@@ -34,6 +35,7 @@ pub(crate) struct Committer {
     pub(crate) queue: Arc<Queue>,
     pub(crate) variants: Arc<Variants>,
     pub(crate) announced: watch::Sender<Seq>,
+    pub(crate) latest: Arc<Latest>,
     pub(crate) sweep: Option<Sweep>,
     /// Held until the last change is committed; None for a repository in memory.
     pub(crate) lock: Option<Lock>,
@@ -161,6 +163,9 @@ impl Committer {
             }
         }
         if let Some(newest) = newest {
+            let since = *self.announced.borrow();
+            let listeners = self.announced.receiver_count();
+            self.latest.read(&*self.catalog, since, newest, listeners);
             self.announced.send_replace(newest);
         }
         // In the end: nobody waits for a picture that nobody has heard of.

@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use appending::Appends;
 use catalog::Catalog;
 use commit::Ended;
+use latest::Latest;
 use pins::Pins;
 use queue::{Answer, Purge, Queue, Work};
 use staging::Staging;
@@ -35,6 +36,7 @@ pub mod durable;
 mod faults;
 mod finding;
 mod gather;
+mod latest;
 mod lock;
 mod open;
 pub mod people;
@@ -130,6 +132,7 @@ struct Inner {
     sealing: Arc<Semaphore>,
     in_memory: Arc<Semaphore>,
     announced: watch::Receiver<Seq>,
+    latest: Arc<Latest>,
     /// See [`Repository::people_changed`].
     people: watch::Sender<u64>,
     /// Whoever acts on people has it, so that what they may is still so when it is committed.

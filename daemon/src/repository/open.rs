@@ -14,6 +14,7 @@ use super::catalog::sqlite::{SqliteCatalog, SqliteOptions};
 use super::catalog::{Catalog, CatalogError, PersonKind};
 use super::commit::{Committer, Sweep};
 use super::durable::{self, SyncPoint};
+use super::latest::Latest;
 use super::lock::{Before, Lock};
 use super::pins::Pins;
 use super::queue::Queue;
@@ -163,6 +164,7 @@ fn build(
     let variants = Arc::new(Variants::open(&settings, &catalog, &blobs).map_err(disk)?);
     let queue = Arc::new(Queue::default());
     let (announce, announced) = watch::channel(newest);
+    let latest = Arc::new(Latest::default());
     let committer = Committer {
         catalog: catalog.clone(),
         blobs: blobs.clone(),
@@ -170,6 +172,7 @@ fn build(
         queue: queue.clone(),
         variants: variants.clone(),
         announced: announce,
+        latest: latest.clone(),
         sweep,
         lock,
         is_clean: true,
@@ -200,6 +203,7 @@ fn build(
             sealing: Arc::new(Semaphore::new(SYNCS_IN_FLIGHT)),
             in_memory: Arc::new(Semaphore::new(IN_MEMORY_BYTES)),
             announced,
+            latest,
             people: watch::Sender::new(0),
             people_turn: Mutex::default(),
             coming: Arc::default(),

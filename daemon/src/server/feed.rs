@@ -1,5 +1,5 @@
-//! What a session or a browser hears: every event after one that it knows, from the catalog, as fast as
-//! it takes them. A signal only wakes whoever waits, so nothing is skipped and nothing comes twice,
+//! What a session or a browser hears: every event after one that it knows, from the catalog or what was
+//! read of it for all, as fast as it takes them. A signal only wakes whoever waits, so nothing is skipped and nothing comes twice,
 //! however slow somebody is. Called by `v2::events` and `http::live`.
 
 use tokio::sync::watch;
@@ -58,8 +58,11 @@ impl Feed {
             // What is committed and not announced yet waits: its own reply has to go first.
             let newest = *self.announced.borrow_and_update();
             if self.since < newest {
-                let mut events = self.repository.events(self.since, PAGE).await?.events;
-                events.retain(|event| event.seq.is_some_and(|seq| seq <= newest));
+                let events = match self.repository.latest(self.since, newest, PAGE) {
+                    Some(events) => events,
+                    // Boxed: who waits has no room for it.
+                    None => Box::pin(self.read(newest)).await?,
+                };
                 let Some(last) = events.last().and_then(|event| event.seq) else {
                     let message = format!("the history has a gap after {}", self.since);
                     return Err(Refusal::new(ErrorCode::Internal, message));
@@ -71,5 +74,10 @@ impl Feed {
                 return Ok(None);
             }
         }
+    }
+    async fn read(&self, newest: Seq) -> Result<Vec<Event>, Refusal> {
+        let mut events = self.repository.events(self.since, PAGE).await?.events;
+        events.retain(|event| event.seq.is_some_and(|seq| seq <= newest));
+        Ok(events)
     }
 }
