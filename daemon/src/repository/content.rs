@@ -1,5 +1,6 @@
-//! An image's bytes on their way out: opened once, read in pieces from the blocking pool. Called
-//! by the server's downloads; holds no more than the piece that is asked for.
+//! An image's bytes on their way out: opened once, read in pieces, from the blocking pool where the
+//! disk has to be waited for. Called by the server's downloads; holds no more than the piece that is
+//! asked for.
 
 use std::sync::Arc;
 
@@ -104,10 +105,16 @@ impl Content {
     pub async fn read(&self, offset: u64, len: usize, head: usize) -> Result<BytesMut, Refusal> {
         let left = usize::try_from(self.size().saturating_sub(offset)).unwrap_or(usize::MAX);
         let len = len.min(left);
+        let mut message = BytesMut::zeroed(head + len);
+        // What is in memory needs no other thread: the way there and back costs as much as the bytes.
+        let had = head + self.blob.read_at_once(&mut message[head..], offset);
+        if had >= message.len() {
+            return Ok(message);
+        }
         let blob = self.blob.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let mut message = BytesMut::zeroed(head + len);
-            blob.read_exact_at(&mut message[head..], offset).map(|()| message)
+            let rest = message.get_mut(had..).unwrap_or_default();
+            blob.read_exact_at(rest, offset + (had - head) as u64).map(|()| message)
         });
         match read.await {
             Ok(Ok(message)) => Ok(message),

@@ -80,6 +80,17 @@ fn conforms(store: &dyn BlobStore, scratch: &Path) {
     assert!(big.read_exact_at(&mut tail, 299_991).is_err());
     assert!(big.read_exact_at(&mut tail, u64::MAX).is_err());
 
+    // How much is at hand is the system's affair, but not which bytes, nor where they end.
+    for (blob, byte, offset, most) in
+        [(&big, 3, 299_995, 5), (&big, 3, 0, 10), (&appended, b'c', 0, 1), (&big, 3, u64::MAX, 0)]
+    {
+        tail = [0; 10];
+        let had = blob.read_at_once(&mut tail, offset);
+        assert!(had <= most, "{had} of {most}");
+        assert!(tail[..had].iter().all(|read| *read == byte));
+    }
+    assert_eq!(appended.read_at_once(&mut tail, 1), 0);
+
     // Removed is gone, but not for who has it open.
     for hash in placed {
         store.remove(hash).unwrap();

@@ -135,6 +135,25 @@ impl Blob for FileBlob {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         read_exact_at(&self.file, buffer, offset)
     }
+
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> usize {
+        read_at_once(&self.file, buffer, offset)
+    }
+}
+
+/// Reads from this place of a file what the system has of it in memory, from its first byte on.
+#[cfg(target_os = "linux")]
+pub(super) fn read_at_once(file: &File, buffer: &mut [u8], offset: u64) -> usize {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut pieces = [io::IoSliceMut::new(buffer)];
+    // What a file system does not know, or would wait for, is read the other way.
+    preadv2(file, &mut pieces, offset, ReadWriteFlags::NOWAIT).unwrap_or_default()
+}
+
+/// Reads nothing: such systems do not tell what would have to be waited for.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_at_once(_: &File, _: &mut [u8], _: u64) -> usize {
+    0
 }
 
 /// Reads from this place of a file until the buffer is full.

@@ -64,6 +64,13 @@ pub trait Blob: Send + Sync {
     /// Reads from this offset until the buffer is full; an end before that is an error.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
+    /// As much from this offset on as can be had without a wait for the disk, at most a bufferful: how
+    /// many bytes. It may always be none.
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> usize {
+        let _ = (buffer, offset);
+        0
+    }
+
     /// The content, where all of it is in memory.
     fn in_memory(&self) -> Option<Bytes> {
         None

@@ -26,7 +26,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
-use super::files::{FileBlobs, read_exact_at};
+use super::files::{FileBlobs, read_at_once, read_exact_at};
 use super::{Blob, BlobStore};
 use crate::repository::durable::{self, SyncPoint};
 use segment::{Extent, Growing, HEADER_BYTES};
@@ -383,5 +383,12 @@ impl Blob for JournalBlob {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         read_exact_at(&self.file, buffer, self.extent.start + offset)
+    }
+
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> usize {
+        // Behind it is another's.
+        let left = self.size_bytes().saturating_sub(offset);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        read_at_once(&self.file, &mut buffer[..len], self.extent.start.saturating_add(offset))
     }
 }
