@@ -16,11 +16,23 @@ pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
     Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
+/// How often the threads of a process have begun to wait for something: each time they had been woken.
+pub(crate) fn switches(process: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{process}/task");
+    let mut all = 0;
+    for task in std::fs::read_dir(&path).with_context(|| format!("cannot read {path}"))? {
+        // A thread that has just ended waits no more.
+        let Ok(status) = std::fs::read_to_string(task?.path().join("status")) else { continue };
+        all += number(&status, "voluntary_ctxt_switches:").unwrap_or_default();
+    }
+    Ok(all)
+}
+
 /// A process's resident size and the highest that it ever was, in KiB.
 pub(crate) fn resident(process: u32) -> anyhow::Result<(u64, u64)> {
     let path = format!("/proc/{process}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let sizes = kib(&status, "VmRSS:").zip(kib(&status, "VmHWM:"));
+    let sizes = number(&status, "VmRSS:").zip(number(&status, "VmHWM:"));
     sizes.with_context(|| format!("{path} tells no sizes"))
 }
 
@@ -28,13 +40,14 @@ pub(crate) fn resident(process: u32) -> anyhow::Result<(u64, u64)> {
 /// tell that of a process which gives nothing away of its memory.
 pub(crate) fn share(process: u32) -> anyhow::Result<u64> {
     let rollup = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"));
-    match rollup.ok().and_then(|rollup| kib(&rollup, "Pss:")) {
+    match rollup.ok().and_then(|rollup| number(&rollup, "Pss:")) {
         Some(share) => Ok(share),
         None => Ok(resident(process)?.0),
     }
 }
 
-fn kib(lines: &str, name: &str) -> Option<u64> {
+/// The number behind this name.
+fn number(lines: &str, name: &str) -> Option<u64> {
     let line = lines.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }

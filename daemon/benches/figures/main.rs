@@ -14,15 +14,20 @@ mod process;
 #[path = "../../tests/proofs/session.rs"]
 mod session;
 
+mod bare;
+mod command;
 mod cost;
 mod dropped;
+mod flow;
 mod http;
+mod idle;
 mod listing;
 mod memory;
 mod pictures;
 mod proxy;
 mod report;
 mod small;
+mod stalled;
 mod synchroniser;
 mod tls;
 mod variants;
@@ -45,6 +50,11 @@ fn main() -> anyhow::Result<()> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if runtime.block_on(flow::is_bare())? {
+        return Ok(());
+    }
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
     let kept = target.join("bench");
@@ -54,11 +64,21 @@ fn main() -> anyhow::Result<()> {
     let work = tempfile::tempdir_in(&kept)?;
     let only = std::env::var("ONLY").ok();
     let is_wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut report = Report::default();
     if is_wanted("small") {
         runtime.block_on(small::measure(&work.path().join("small"), &mut report))?;
+    }
+    if is_wanted("flow") {
+        runtime.block_on(flow::measure(&work.path().join("flow"), &mut report))?;
+    }
+    if is_wanted("idle") {
+        runtime.block_on(idle::measure(&work.path().join("idle"), &mut report))?;
+    }
+    if is_wanted("stalled") {
+        runtime.block_on(stalled::measure(&work.path().join("stalled"), &mut report))?;
+    }
+    if is_wanted("process") {
+        runtime.block_on(command::measure(&work.path().join("process"), &mut report))?;
     }
     if is_wanted("listing") {
         runtime.block_on(listing::measure(&work.path().join("listing"), &mut report))?;

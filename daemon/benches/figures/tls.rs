@@ -199,7 +199,7 @@ where
 }
 
 /// Uploads all, and tells which image each of them is.
-async fn up(
+pub(crate) async fn up(
     session: &Arc<V2>,
     pictures: &Arc<Vec<Picture>>,
 ) -> anyhow::Result<Vec<(usize, ImageId)>> {
@@ -214,7 +214,7 @@ async fn up(
     .await
 }
 
-async fn down(
+pub(crate) async fn down(
     session: &Arc<V2>,
     images: &[(usize, ImageId)],
     pictures: &Arc<Vec<Picture>>,
@@ -254,7 +254,7 @@ async fn idle(home: &Path, encrypted: bool) -> anyhow::Result<f64> {
 }
 
 /// A process's memory once it has stopped changing, in KiB.
-async fn settled(process: u32) -> anyhow::Result<u64> {
+pub(crate) async fn settled(process: u32) -> anyhow::Result<u64> {
     let until = Instant::now() + Duration::from_secs(60);
     let (mut size, mut since) = (share(process)?, Instant::now());
     while since.elapsed() < Duration::from_secs(2) {
