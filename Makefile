@@ -89,6 +89,7 @@ fuzz:
 bench:
 	@scripts/check.sh demo
 	@# It builds the daemon too: a build before it would be made with other features, and for nothing.
+	@[ -n "$(ONLY)" ] && [ "$(ONLY)" != process ] || cargo build --release --quiet -p imgctl
 	@[ "$(ONLY)" = window ] || cargo bench -p imgrepod --bench figures
 	@[ -n "$(ONLY)" ] && [ "$(ONLY)" != window ] || $(MAKE) --no-print-directory bench-window
 
