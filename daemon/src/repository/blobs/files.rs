@@ -145,6 +145,10 @@ impl Blob for FileBlob {
 #[cfg(target_os = "linux")]
 pub(super) fn read_at_once(file: &File, buffer: &mut [u8], offset: u64) -> usize {
     use rustix::io::{ReadWriteFlags, preadv2};
+    if i64::try_from(offset).is_err() {
+        // It would be taken for the place where the file stands (preadv2(2)).
+        return 0;
+    }
     let mut pieces = [io::IoSliceMut::new(buffer)];
     // What a file system does not know, or would wait for, is read the other way.
     preadv2(file, &mut pieces, offset, ReadWriteFlags::NOWAIT).unwrap_or_default()
