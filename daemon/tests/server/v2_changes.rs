@@ -44,6 +44,39 @@ async fn everyone_hears_every_change_in_order() {
     assert_eq!(later.refused("EVENTS", json!({"since": 7})).await, "ahead");
 }
 
+/// Enough who listen for the events to be read once for all, and more events than are kept of that.
+#[tokio::test]
+async fn of_many_who_listen_each_hears_every_event_once_and_in_order() {
+    const CHANGES: u64 = 300;
+    let stage = Stage::new().await;
+    let mut ana = stage.guest("ana").await;
+    ana.upload("a.png", &picture(100, 1)).await;
+    assert_eq!(ana.event().await.1, 1);
+    let mut listeners = Vec::new();
+    for _ in 0..12 {
+        listeners.push((stage.guest("bia").await, 1));
+    }
+    for change in 1..=CHANGES {
+        let name = format!("{change}.png");
+        ana.ok("RENAME", json!({"image": 1, "name": name})).await;
+        if change % 100 == 0 {
+            // One who was away, for longer than what is kept for all goes back, or not.
+            let mut late = stage.stranger().await;
+            late.ok("AUTH", json!({"user": "bia", "events_since": 1})).await;
+            listeners.push((late, 1));
+            let mut late = stage.stranger().await;
+            late.ok("AUTH", json!({"user": "bia", "events_since": change - 50})).await;
+            listeners.push((late, change - 50));
+        }
+    }
+    for (mut listener, since) in listeners {
+        for seq in since + 1..=CHANGES + 1 {
+            let name = format!("{}.png", seq - 1);
+            assert_eq!(listener.event().await, ("RENAMED".to_owned(), seq, name));
+        }
+    }
+}
+
 #[tokio::test]
 async fn ones_own_success_comes_before_ones_own_event() {
     let stage = Stage::new().await;
