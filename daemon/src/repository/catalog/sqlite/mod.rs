@@ -8,6 +8,7 @@ mod people;
 mod pictures;
 mod read;
 mod rows;
+mod walk;
 mod write;
 
 use std::path::{Path, PathBuf};

@@ -1,24 +1,22 @@
 //! What the readers' connections answer: pages, the history, what is in the trash.
 //!
-//! Called by the catalog. Every page goes by keyset over an index that is named in the statement, so
-//! that no statistics of SQLite ever turn it into a scan; conditions on names that no index answers
-//! are looked at row by row, in order, until the page is full.
+//! Called by the catalog. A page is looked for along an index ([`super::walk`]), in order, until it is
+//! full or enough was looked at: what fits is read in full then, and by its number.
 
 use imgrepo_proto::session::command::Sort;
 use imgrepo_proto::session::event::{Event, EventKind};
 use imgrepo_proto::session::reply::{EventsReply, ListReply};
 use imgrepo_proto::{BlobHash, ImageId, ImageName, ImageRecord, Seq};
 use jiff::Timestamp;
-use rusqlite::types::{Type, Value};
+use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::rows::{NAME, STORED, counter, first_from, integer, number, state_number, stored, time};
+use super::rows::{
+    STORED, by_id, counter, first_from, integer, number, state_number, stored, time,
+};
+use super::walk::{self, Walk};
 use crate::repository::catalog::page::{PagePlan, events_reply};
 use crate::repository::catalog::{ImageState, PersonId, StoredImage, SyncedPartial};
-
-/// Pieces of three characters that one search asks for. Each costs a list to walk; these few leave
-/// hardly a name to look at in vain.
-const MAX_PIECES: usize = 12;
 
 /// Ids that are looked up for one question: with a comma each, more than any reply holds, so that
 /// one which is cut here is too long and refused.
@@ -31,12 +29,13 @@ pub(super) fn page(connection: &mut Connection, plan: &PagePlan) -> rusqlite::Re
     let mut found: Vec<ImageRecord> = Vec::new();
     let mut looked_to = None;
     let mut total = plan.is_counted().then_some(0);
+    let steps = plan.steps / whose.len().max(1) as u64;
     for person in &whose {
         if let Some(total) = &mut total {
             *total += count(&transaction, plan.state, *person)?;
         }
         // Of several people's the one that was looked at least far counts.
-        let end = records(&transaction, plan, *person, &mut found)?;
+        let end = records(&transaction, plan, *person, steps, &mut found)?;
         looked_to = match (plan.sort, looked_to, end) {
             (_, None, end) => end,
             (_, end, None) => end,
@@ -88,99 +87,32 @@ fn records(
     connection: &Connection,
     plan: &PagePlan,
     person: Option<PersonId>,
+    mut steps: u64,
     found: &mut Vec<ImageRecord>,
 ) -> rusqlite::Result<Option<ImageId>> {
-    let (sql, values) = page_sql(plan, person);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
+    let walk = Walk::new(plan, person, count(connection, plan.state, person)?);
+    let mut statement = connection.prepare_cached(&walk.sql)?;
+    let mut rows = statement.query(params_from_iter(walk.values))?;
+    let mut record = connection.prepare_cached(&by_id())?;
     let mut left = plan.limit + 1;
-    let mut steps = plan.steps;
     while let Some(row) = rows.next()? {
-        let name = row.get_ref(NAME)?.as_str()?;
-        steps = steps.saturating_sub(plan.steps_for(name));
-        if plan.name_fits(name) {
-            found.push(stored(row)?.record);
-            left -= 1;
-            if left == 0 {
-                break;
+        let id = number(row, walk::ID)?;
+        steps = steps.saturating_sub(walk.row_steps);
+        if let Some(name) = row.get_ref(walk::NAME)?.as_str_or_null()? {
+            steps = steps.saturating_sub(plan.steps_for(name));
+            if plan.name_fits(name) {
+                found.push(record.query_row([integer(id)], stored)?.record);
+                left -= 1;
+                if left == 0 {
+                    break;
+                }
             }
         }
         if steps == 0 {
-            return Ok(Some(stored(row)?.record.id));
+            return Ok(Some(ImageId(id)));
         }
     }
     Ok(None)
-}
-
-/// The statement of a page, without a limit: it is read until the page is full.
-fn page_sql(plan: &PagePlan, person: Option<PersonId>) -> (String, Vec<Value>) {
-    let mut conditions = Vec::new();
-    let mut values = Vec::new();
-    let mut and = |condition: String, value: Value| {
-        conditions.push(condition);
-        values.push(value);
-    };
-    let pieces = match &plan.exact_name {
-        Some(_) => None,
-        None => search_pieces(&plan.literals()),
-    };
-    let (from, key) = match &pieces {
-        Some(_) => {
-            ("name_search CROSS JOIN image ON image.id = name_search.rowid", "name_search.rowid")
-        }
-        None if plan.exact_name.is_some() => ("image INDEXED BY image_name", "image.id"),
-        None if person.is_some() => ("image INDEXED BY image_person", "image.id"),
-        None => ("image INDEXED BY image_page", "image.id"),
-    };
-    if let Some(pieces) = pieces {
-        and("name_search MATCH ?".to_owned(), pieces.into());
-    }
-    and("image.state = ?".to_owned(), state_number(plan.state).into());
-    if let Some(name) = &plan.exact_name {
-        and("image.name = ?".to_owned(), name.clone().into());
-    }
-    if let Some(person) = person {
-        and("image.person = ?".to_owned(), person.0.into());
-    }
-    if let Some(media_type) = &plan.media_type {
-        and("image.media_type = ?".to_owned(), media_type.clone().into());
-    }
-    if let Some(from) = plan.uploaded_from {
-        and("image.uploaded_at >= ?".to_owned(), first_from(from).into());
-    }
-    if let Some(before) = plan.uploaded_before {
-        and("image.uploaded_at < ?".to_owned(), first_from(before).into());
-    }
-    let (order, beyond) = match plan.sort {
-        Sort::Newest => ("DESC", "<"),
-        Sort::Oldest => ("ASC", ">"),
-    };
-    if let Some(behind) = plan.behind {
-        and(format!("{key} {beyond} ?"), integer(behind.0).into());
-    }
-    let conditions = conditions.join(" AND ");
-    let sql = format!(
-        "SELECT {STORED} FROM {from} CROSS JOIN person ON person.id = image.person \
-         WHERE {conditions} ORDER BY {key} {order}"
-    );
-    (sql, values)
-}
-
-/// What to ask of the search index: the pieces of three characters of these texts. None where there
-/// are none.
-fn search_pieces(literals: &[String]) -> Option<String> {
-    let mut pieces: Vec<String> = Vec::new();
-    for literal in literals {
-        let chars: Vec<char> = literal.chars().collect();
-        for window in chars.windows(3) {
-            let piece = format!("\"{}\"", String::from_iter(window).replace('"', "\"\""));
-            // A text from outside may have a NUL, which no name and no query can.
-            if pieces.len() < MAX_PIECES && !window.contains(&'\0') && !pieces.contains(&piece) {
-                pieces.push(piece);
-            }
-        }
-    }
-    (!pieces.is_empty()).then(|| pieces.join(" AND "))
 }
 
 /// The newest images of exactly this name.

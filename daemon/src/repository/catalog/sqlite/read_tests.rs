@@ -1,58 +1,14 @@
-//! That pages and searches read through their indices.
+//! Pages that end because enough was looked at, and ways that must all find the same.
+
+use std::collections::BTreeSet;
 
 use imgrepo_proto::session::command::{Filter, State};
+use imgrepo_proto::{ImageName, PersonName};
 
 use super::super::{SqliteCatalog, SqliteOptions};
 use super::*;
-use crate::repository::catalog::PageQuery;
-
-/// How SQLite says that it will answer a page.
-fn plan(filter: Filter, sort: Sort, person: Option<PersonId>) -> String {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    let catalog = SqliteCatalog::open(&path, &SqliteOptions::default()).unwrap();
-    let query = PageQuery { filter, sort, limit: 10, ..PageQuery::default() };
-    let mut plan = PagePlan::new(&query).unwrap();
-    plan.behind = Some(ImageId(7));
-    let (sql, values) = page_sql(&plan, person);
-    let reader = catalog.reader();
-    let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let lines = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3));
-    lines.unwrap().collect::<Result<Vec<_>, _>>().unwrap().join("\n")
-}
-
-#[test]
-fn every_page_goes_by_an_index_in_order() {
-    let everything = Filter::default;
-    let time: Timestamp = "2026-11-23T06:00:00Z".parse().unwrap();
-    for sort in [Sort::Newest, Sort::Oldest] {
-        for (filter, person, index) in [
-            (everything(), None, "USING INDEX image_page (state=? AND id"),
-            (Filter { state: State::Trashed, ..everything() }, None, "INDEX image_page"),
-            (
-                Filter { uploaded_from: Some(time), ..everything() },
-                None,
-                "INDEX image_page (state=? AND id",
-            ),
-            (everything(), Some(PersonId(1)), "INDEX image_person (person=? AND state=? AND id"),
-            (
-                Filter { exact_name: Some("a".to_owned()), ..everything() },
-                None,
-                "INDEX image_name (name=? AND state=? AND id",
-            ),
-            (
-                Filter { text: Some("beach".to_owned()), ..everything() },
-                None,
-                "SCAN name_search VIRTUAL TABLE INDEX",
-            ),
-        ] {
-            let plan = plan(filter.clone(), sort, person);
-            assert!(plan.contains(index), "{filter:?}: {plan}");
-            assert!(!plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
-            assert!(!plan.contains("SCAN image"), "{filter:?}: {plan}");
-        }
-    }
-}
+use crate::repository::catalog::{Again, Catalog as _, Change, NewImage, PageQuery};
+use crate::repository::catalog::{PersonKind, Proposal};
 
 #[test]
 fn a_search_that_looks_at_much_goes_on_by_its_cursor() {
@@ -105,14 +61,149 @@ fn a_search_that_looks_at_much_goes_on_by_its_cursor() {
     }
 }
 
+/// A catalog of 300 images of three people, a tenth of them in the trash.
+fn scene(directory: &std::path::Path) -> SqliteCatalog {
+    let path = directory.join("catalog.db");
+    let catalog = SqliteCatalog::open(&path, &SqliteOptions::default()).unwrap();
+    let now = |n: i64| Timestamp::from_second(1_700_000_000 + n).unwrap();
+    let people: Vec<PersonId> = ["ana", "bo", "caro"]
+        .iter()
+        .map(|name| PersonName::parse(name).unwrap())
+        .map(|name| catalog.person(PersonKind::Guest, &name, now(0)).unwrap())
+        .collect();
+    let mut group = Vec::new();
+    for n in 0..300i64 {
+        // The last has a few among many.
+        let person = people[if n % 25 == 0 { 2 } else { (n % 2) as usize }];
+        let word = ["Beach", "beaches at night", "IMG_2019", "été", "zoo"][n as usize % 5];
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&n.to_be_bytes());
+        let new = NewImage {
+            person,
+            name: ImageName::parse(&format!("{word} {n}.{}", ["jpg", "png"][n as usize % 2]))
+                .unwrap(),
+            hash: BlobHash(hash),
+            size_bytes: 1,
+            media_type: ["image/jpeg", "image/png"][n as usize % 2].to_owned(),
+            width: None,
+            height: None,
+            orientation: None,
+            taken_at: None,
+            again: Again::Reuse,
+            imported: None,
+        };
+        let change = |change| Proposal { by: person, from: String::new(), change };
+        group.push(change(Change::Store(new)));
+        if n % 10 == 0 {
+            group.push(change(Change::Delete(ImageId(n as u64 + 1))));
+        }
+        // A time for each few of them.
+        if n % 30 == 29 {
+            for outcome in catalog.commit(&std::mem::take(&mut group), now(n)).unwrap() {
+                outcome.unwrap();
+            }
+        }
+    }
+    catalog
+}
+
+/// What a query finds to its end, by pages that look at so much, and by searches only where more than
+/// `few` images could fit.
+fn found(catalog: &SqliteCatalog, query: &PageQuery, steps: u64, few: u64) -> Vec<u64> {
+    let (mut query, mut found) = (query.clone(), Vec::new());
+    loop {
+        let mut plan = PagePlan::new(&query).unwrap();
+        (plan.steps, plan.few) = (steps, few);
+        let page = catalog.read(|reader| page(reader, &plan)).unwrap();
+        assert!(page.images.len() <= query.limit as usize);
+        found.extend(page.images.iter().map(|image| image.id.0));
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => return found,
+        }
+    }
+}
+
 #[test]
-fn a_search_asks_for_pieces_of_three() {
-    let pieces = |texts: &[&str]| {
-        search_pieces(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+fn every_way_finds_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = scene(directory.path());
+    let text = |text: &str| Some(text.to_owned());
+    let at = |n: i64| Some(Timestamp::from_second(1_700_000_000 + n).unwrap());
+    let names =
+        [None, text("*beach*"), text("*.jpg"), text("IMG*9.png"), text("?oo*"), text("[a-c]*")];
+    let texts = [None, text("a"), text("ea"), text("BEACH"), text("été 3"), text("zoo 4.jpg")];
+    let mut hits = BTreeSet::new();
+    for (name, some_text) in
+        names.iter().flat_map(|name| texts.iter().map(move |text| (name, text)))
+    {
+        for (uploader, state, media_type, uploaded_from, uploaded_before) in [
+            (None, State::Listed, None, None, None),
+            (text("caro"), State::Listed, None, None, None),
+            (None, State::Trashed, None, None, None),
+            (text("ana"), State::Trashed, text("image/jpeg"), None, None),
+            (None, State::Listed, text("image/png"), at(80), at(200)),
+            (text("bo"), State::Listed, None, at(260), None),
+        ] {
+            let filter = Filter {
+                name: name.clone(),
+                text: some_text.clone(),
+                uploader,
+                state,
+                media_type,
+                uploaded_from,
+                uploaded_before,
+                ..Filter::default()
+            };
+            for sort in [Sort::Newest, Sort::Oldest] {
+                let query =
+                    PageQuery { filter: filter.clone(), sort, limit: 7, ..PageQuery::default() };
+                let (much, never) = (u64::MAX, u64::MAX);
+                let expected = found(&catalog, &query, much, never);
+                assert!(expected.is_sorted() || expected.iter().rev().is_sorted());
+                hits.insert(expected.len());
+                for (steps, few) in [(much, 0), (9000, 0), (9000, never)] {
+                    assert_eq!(
+                        found(&catalog, &query, steps, few),
+                        expected,
+                        "{query:?} {steps} {few}"
+                    );
+                }
+            }
+        }
+    }
+    // They are not all empty, nor all of one kind.
+    assert!(hits.len() > 12 && hits.contains(&0), "{hits:?}");
+}
+
+#[test]
+fn what_does_not_fit_counts_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = scene(directory.path());
+    let none = |set: &dyn Fn(&mut Filter)| {
+        let mut filter = Filter::default();
+        set(&mut filter);
+        let query = PageQuery { filter, limit: 7, ..PageQuery::default() };
+        let mut plan = PagePlan::new(&query).unwrap();
+        (plan.steps, plan.few) = (1000, 0);
+        let page = catalog.read(|reader| page(reader, &plan)).unwrap();
+        (page.images.len(), page.next.is_some())
     };
-    assert_eq!(pieces(&[]), None);
-    assert_eq!(pieces(&["ab", ""]), None);
-    assert_eq!(pieces(&["abcd", "ab", "bcd"]), Some("\"abc\" AND \"bcd\"".to_owned()));
-    assert_eq!(pieces(&["a\"b"]), Some("\"a\"\"b\"".to_owned()));
-    assert_eq!(pieces(&["a\0bc"]), None);
+    let long_ago: Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
+    let before = |filter: &mut Filter| filter.uploaded_before = Some(long_ago);
+    for (what, set) in [
+        ("a time", &before as &dyn Fn(&mut Filter)),
+        ("a type", &|filter| filter.media_type = Some("image/qoi".to_owned())),
+        ("a person's time", &|filter| {
+            before(filter);
+            filter.uploader = Some("ana".to_owned());
+        }),
+        ("a search", &|filter| {
+            before(filter);
+            filter.text = Some("beach".to_owned());
+        }),
+        ("letters", &|filter| filter.text = Some("qq".to_owned())),
+    ] {
+        assert_eq!(none(set), (0, true), "{what}: a page that ended at once, with a cursor");
+    }
 }

@@ -15,15 +15,20 @@ pub(super) const STORED: &str = "image.name, image.id, person.shown, image.size_
     image.media_type, image.width, image.height, image.uploaded_at, image.taken_at, \
     image.placeholder, image.trashed_at, image.state, image.person, image.orientation";
 
-/// Where [`STORED`] has the name: first, so that a scan over names decodes no more.
-pub(super) const NAME: usize = 0;
+/// The image of a number, to be read by [`stored`].
+pub(super) fn by_id() -> String {
+    format!(
+        "SELECT {STORED} FROM image CROSS JOIN person ON person.id = image.person \
+         WHERE image.id = ?"
+    )
+}
 
 pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredImage> {
     let size_bytes = number(row, 3)?;
     let hash = BlobHash(row.get(4)?);
     Ok(StoredImage {
         record: ImageRecord {
-            name: row.get(NAME)?,
+            name: row.get(0)?,
             id: ImageId(number(row, 1)?),
             uploader: row.get(2)?,
             size: Some(size_bytes),

@@ -1,0 +1,97 @@
+//! That walks go along their indices, in order.
+
+use imgrepo_proto::ImageId;
+use imgrepo_proto::session::command::{Filter, State};
+use jiff::Timestamp;
+use rusqlite::params_from_iter;
+
+use super::super::{SqliteCatalog, SqliteOptions};
+use super::*;
+use crate::repository::catalog::PageQuery;
+
+/// How SQLite says that it will walk where there are many images.
+fn way(filter: Filter, sort: Sort, person: Option<PersonId>) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let catalog = SqliteCatalog::open(&path, &SqliteOptions::default()).unwrap();
+    let query = PageQuery { filter, sort, limit: 10, ..PageQuery::default() };
+    let mut plan = PagePlan::new(&query).unwrap();
+    plan.behind = Some(ImageId(7));
+    let walk = Walk::new(&plan, person, 1_000_000);
+    let reader = catalog.reader();
+    let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {}", walk.sql)).unwrap();
+    let lines = statement.query_map(params_from_iter(walk.values), |row| row.get::<_, String>(3));
+    lines.unwrap().collect::<Result<Vec<_>, _>>().unwrap().join("\n")
+}
+
+#[test]
+fn every_page_goes_by_an_index_in_order() {
+    let everything = Filter::default;
+    let time: Timestamp = "2026-11-23T06:00:00Z".parse().unwrap();
+    let ana = Some(PersonId(1));
+    let text = |text: &str| Some(text.to_owned());
+    const PAGE: &str = "COVERING INDEX image_page (state=? AND id";
+    const PERSON: &str = "INDEX image_person (person=? AND state=? AND id";
+    for sort in [Sort::Newest, Sort::Oldest] {
+        for (filter, person, index) in [
+            (everything(), None, PAGE),
+            (Filter { state: State::Trashed, ..everything() }, None, PAGE),
+            (Filter { uploaded_from: Some(time), ..everything() }, None, PAGE),
+            (Filter { uploaded_before: Some(time), ..everything() }, None, PAGE),
+            (Filter { media_type: text("image/png"), ..everything() }, None, PAGE),
+            (
+                Filter { text: text("ab"), ..everything() },
+                None,
+                "USING INDEX image_page (state=? AND id",
+            ),
+            (everything(), ana, PERSON),
+            (Filter { text: text("ab"), uploaded_from: Some(time), ..everything() }, ana, PERSON),
+            (
+                Filter { exact_name: text("a"), ..everything() },
+                None,
+                "COVERING INDEX image_name (name=? AND state=? AND id",
+            ),
+            (
+                Filter { text: text("beach"), ..everything() },
+                ana,
+                "SCAN name_search VIRTUAL TABLE INDEX",
+            ),
+        ] {
+            let way = way(filter.clone(), sort, person);
+            assert!(way.contains(index), "{filter:?}: {way}");
+            assert!(!way.contains("TEMP B-TREE"), "{filter:?}: {way}");
+            assert!(!way.contains("SCAN image"), "{filter:?}: {way}");
+        }
+    }
+}
+
+#[test]
+fn of_few_images_each_is_looked_at() {
+    let query = PageQuery {
+        filter: Filter { text: Some("beach".to_owned()), ..Filter::default() },
+        ..PageQuery::default()
+    };
+    let plan = PagePlan::new(&query).unwrap();
+    let from = |person, held| {
+        let sql = Walk::new(&plan, person, held).sql;
+        sql.split_once(" FROM ").unwrap().1.split_once(" WHERE").unwrap().0.to_owned()
+    };
+    assert_eq!(from(None, plan.few), "image INDEXED BY image_page");
+    assert_eq!(from(Some(PersonId(1)), plan.few), "image INDEXED BY image_person");
+    assert!(from(None, plan.few + 1).starts_with("name_search"));
+    assert!(from(Some(PersonId(1)), plan.few + 1).starts_with("name_search"));
+}
+
+#[test]
+fn a_search_asks_for_pieces_of_three() {
+    let pieces = |texts: &[&str]| {
+        search_pieces(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(pieces(&[]), None);
+    assert_eq!(pieces(&["ab", ""]), None);
+    assert_eq!(pieces(&["abcd", "ab", "bcd"]), Some("\"abc\" AND \"bcd\"".to_owned()));
+    assert_eq!(pieces(&["a\"b"]), Some("\"a\"\"b\"".to_owned()));
+    assert_eq!(pieces(&["a\0bc"]), None);
+    let long = pieces(&["abcdefghijklmnop"]).unwrap();
+    assert_eq!(long, r#""abc" AND "cde" AND "fgh" AND "hij" AND "klm" AND "nop""#);
+}
