@@ -2,7 +2,11 @@
 //! as a table and kept as JSON in the target directory. A figure is never a failure: machines differ,
 //! and a test that is about time tests the machine.
 
-// The proofs' own clients and processes, of which they use more.
+// The tests' own, of which they use more.
+#[allow(dead_code, reason = "the figures need a part of it")]
+#[path = "../../tests/catalog/many.rs"]
+mod many;
+// The proofs' own clients and processes.
 #[allow(clippy::print_stdout, reason = "it tells people its seed")]
 #[allow(dead_code, reason = "the figures need a part of it")]
 #[path = "../../tests/proofs/picture.rs"]
@@ -15,6 +19,7 @@ mod process;
 mod session;
 
 mod bare;
+mod catalog;
 mod command;
 mod cost;
 mod dropped;
@@ -25,7 +30,9 @@ mod listing;
 mod memory;
 mod pictures;
 mod proxy;
+mod raw;
 mod report;
+mod requests;
 mod small;
 mod stalled;
 mod synchroniser;
@@ -54,6 +61,9 @@ fn main() -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if runtime.block_on(flow::is_bare())? {
         return Ok(());
+    }
+    if let Some(reply_bytes) = raw::reply_bytes() {
+        return runtime.block_on(raw::serve(reply_bytes));
     }
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
@@ -100,6 +110,12 @@ fn main() -> anyhow::Result<()> {
     }
     if is_wanted("http") {
         runtime.block_on(http::measure(&work.path().join("http"), &mut report))?;
+    }
+    if is_wanted("requests") {
+        runtime.block_on(requests::measure(&work.path().join("requests"), &mut report))?;
+    }
+    if is_wanted("catalog") {
+        runtime.block_on(catalog::measure(&work.path().join("catalog"), &mut report))?;
     }
     report.finish(&kept.join("figures.json"))
 }

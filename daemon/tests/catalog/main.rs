@@ -10,6 +10,7 @@ mod conformance;
 mod files;
 mod histories;
 mod imports;
+mod many;
 mod pages;
 mod people;
 mod people_histories;
