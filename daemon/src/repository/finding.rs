@@ -9,9 +9,11 @@ use imgrepo_proto::session::command::{List, State, Target};
 use imgrepo_proto::session::reply::{HaveReply, ListReply};
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, Refusal};
 
+use tokio::sync::oneshot;
+
 use super::catalog::{Catalog, ImageState, PageQuery, StoredImage};
 use super::people::{Action, Actor, Object, authorize};
-use super::{Repository, faults};
+use super::{Done, Repository, faults};
 
 /// Ids that an ambiguous name lists.
 const SHOWN_IDS: u32 = 10;
@@ -42,12 +44,22 @@ impl Repository {
     /// # Errors
     /// `not_found`; `ambiguous`, which lists the ids, where several bear the name.
     pub async fn info(&self, actor: &Actor, target: &Target) -> Result<ImageRecord, Refusal> {
-        authorize(actor, Action::List, Object::Any)?;
-        let (actor, target) = (actor.clone(), target.clone());
-        self.hop(move |inner| {
-            find(&*inner.catalog, &actor, &target, ImageState::Listed).map(|image| image.record)
-        })
-        .await
+        let (tell, told) = oneshot::channel();
+        // Nobody waits any more where telling fails.
+        let done = move |outcome| drop(tell.send(outcome));
+        self.look_up(actor.clone(), target.clone(), Box::new(done));
+        told.await.unwrap_or_else(|_| Err(faults::shutting_down()))
+    }
+
+    /// The same for who has many to ask: `done` hears of it on the thread that finds it.
+    pub fn look_up(&self, actor: Actor, target: Target, done: Done<ImageRecord>) {
+        if let Err(refusal) = authorize(&actor, Action::List, Object::Any) {
+            return done(Err(refusal));
+        }
+        let find = move |catalog: &dyn Catalog| {
+            find(catalog, &actor, &target, ImageState::Listed).map(|image| image.record)
+        };
+        self.inner.questions.ask(find, done);
     }
 
     /// The listed images of each of these contents.

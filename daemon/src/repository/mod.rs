@@ -19,6 +19,7 @@ use catalog::Catalog;
 use commit::Ended;
 use latest::Latest;
 use pins::Pins;
+use questions::Questions;
 use queue::{Answer, Purge, Queue, Work};
 use staging::Staging;
 use variants::Variants;
@@ -42,6 +43,7 @@ mod open;
 pub mod people;
 pub mod picture;
 mod pins;
+mod questions;
 mod queue;
 mod quota;
 mod receiving;
@@ -129,6 +131,7 @@ struct Inner {
     pins: Arc<Pins>,
     queue: Arc<Queue>,
     appends: Arc<Appends>,
+    questions: Questions,
     sealing: Arc<Semaphore>,
     in_memory: Arc<Semaphore>,
     announced: watch::Receiver<Seq>,

@@ -17,6 +17,7 @@ use super::durable::{self, SyncPoint};
 use super::latest::Latest;
 use super::lock::{Before, Lock};
 use super::pins::Pins;
+use super::questions::Questions;
 use super::queue::Queue;
 use super::staging::{Room, Staging};
 use super::variants::{SHOWN_BYTES, Variants};
@@ -190,6 +191,7 @@ fn build(
         .name("appender".to_owned())
         .spawn(move || appender.run())
         .map_err(disk)?;
+    let questions = Questions::start(&catalog).map_err(disk)?;
     Ok(Repository {
         inner: Arc::new(Inner {
             settings,
@@ -200,6 +202,7 @@ fn build(
             pins,
             queue,
             appends,
+            questions,
             sealing: Arc::new(Semaphore::new(SYNCS_IN_FLIGHT)),
             in_memory: Arc::new(Semaphore::new(IN_MEMORY_BYTES)),
             announced,

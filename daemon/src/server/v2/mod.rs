@@ -220,7 +220,7 @@ impl Session {
             }
             (Command::Exif(target), _) => self.tasks.spawn(read::exif(flight, actor, target)),
             (Command::List(list), _) => self.tasks.spawn(read::list(flight, actor, list)),
-            (Command::Info(target), _) => self.tasks.spawn(read::info(flight, actor, target)),
+            (Command::Info(target), _) => return read::info(flight, actor, target),
             (Command::Have(have), _) => self.tasks.spawn(read::have(flight, actor, have)),
             (Command::Events(events), _) => self.tasks.spawn(read::events(flight, events)),
             (command, _) if is_of_people(&command) => {

@@ -1,5 +1,5 @@
-//! LIST, INFO, HAVE, EXIF and EVENTS: each reads in a task of its own, so none waits for another. Pages
-//! are cut to what one text message holds.
+//! LIST, HAVE, EXIF and EVENTS: each reads in a task of its own, so none waits for another; pages are cut
+//! to what one text message holds. INFO is over before it could be given up: it has no task.
 
 use imgrepo_proto::limits::MAX_TEXT_BYTES;
 use imgrepo_proto::session::command::{Events, Have, List, Target};
@@ -11,9 +11,10 @@ use super::flight::Flight;
 use super::people::halve;
 use crate::repository::Actor;
 
-pub(super) async fn info(flight: Flight, actor: Actor, target: Target) {
-    let outcome = flight.repository().info(&actor, &target).await;
-    flight.reply(outcome.map(|image| ImageReply { image }));
+pub(super) fn info(flight: Flight, actor: Actor, target: Target) {
+    let asker = flight.clone();
+    let done = move |found: Result<_, _>| flight.reply(found.map(|image| ImageReply { image }));
+    asker.repository().look_up(actor, target, Box::new(done));
 }
 
 pub(super) async fn exif(flight: Flight, actor: Actor, target: Target) {
