@@ -79,6 +79,13 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
     let servers = [Daemon::serve(&homes[0]), Daemon::serve(&homes[1]), Daemon::serve(&homes[2])];
     let [none, some, many] = servers.map(|server| server.map_err(|what| anyhow!(what)));
     let (none, some, many) = (none?, some?, many?);
+    tokio::task::block_in_place(|| {
+        settle(&none)?;
+        settle(&some)?;
+        report.add("work behind such a start", settle(&many)?, "s CPU", "");
+        report.add("  memory then", share(many.pid())? as f64 / 1024.0, "MiB PSS", "");
+        anyhow::Ok(())
+    })?;
     pages(&some, &many, report).await?;
     searches(&many, report).await?;
     history(&many, report).await?;
@@ -125,6 +132,18 @@ fn starts(homes: [&Path; 2], report: &mut Report) -> anyhow::Result<()> {
     report.add("memory after a start with many images", shares[1] as f64 / 1024.0, "MiB PSS", "");
     report.add("  that with no images", shares[0] as f64 / 1024.0, "MiB PSS", "");
     Ok(())
+}
+
+/// Waits until a server that has started does nothing more by itself; the processor time that it had.
+fn settle(server: &Daemon) -> anyhow::Result<f64> {
+    let (mut worked, mut quiet) = (cpu_seconds(server.pid())?, 0);
+    while quiet < 10 {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = cpu_seconds(server.pid())?;
+        quiet = if now > worked { 0 } else { quiet + 1 };
+        worked = now;
+    }
+    Ok(worked)
 }
 
 /// Milliseconds of the server's processor time for one of these, and of the wall for the middle one.
