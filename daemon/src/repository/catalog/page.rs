@@ -22,7 +22,7 @@ use super::{ImageState, PageQuery, PersonId};
 const PAGE_BYTES: usize = MAX_TEXT_BYTES - 8 * 1024;
 
 /// What is looked at for one page, in steps of matching: 12 ms at the worst pattern measured (6 ns a
-/// step), some 7,000 names at a plain one, 130,000 images where the index alone tells. One LIST took
+/// step), some 7,000 names at a plain one, 65,000 images where the index alone tells. One LIST took
 /// minutes of a reader without. A page that ends there is short or even empty, and has a cursor like
 /// any other.
 const PAGE_STEPS: u64 = 2 * 1024 * 1024;

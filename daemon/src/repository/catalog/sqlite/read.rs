@@ -125,10 +125,11 @@ pub(super) fn images_named(
     let sql = format!(
         "SELECT {STORED} FROM image INDEXED BY image_name \
          CROSS JOIN person ON person.id = image.person \
-         WHERE image.name = ? AND image.state = ? ORDER BY image.id DESC LIMIT ?"
+         WHERE image.name = ? AND image.state = {} ORDER BY image.id DESC LIMIT ?",
+        state_number(state)
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map((name.as_str(), state_number(state), limit), stored)?.collect()
+    statement.query_map((name.as_str(), limit), stored)?.collect()
 }
 
 /// The listed images of each content.

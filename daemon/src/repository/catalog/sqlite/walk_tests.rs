@@ -3,8 +3,9 @@
 use imgrepo_proto::ImageId;
 use imgrepo_proto::session::command::{Filter, State};
 use jiff::Timestamp;
-use rusqlite::params_from_iter;
+use rusqlite::{StatementStatus, params_from_iter};
 
+use super::super::rows::by_id;
 use super::super::{SqliteCatalog, SqliteOptions};
 use super::*;
 use crate::repository::catalog::PageQuery;
@@ -62,6 +63,43 @@ fn every_page_goes_by_an_index_in_order() {
             assert!(!way.contains("TEMP B-TREE"), "{filter:?}: {way}");
             assert!(!way.contains("SCAN image"), "{filter:?}: {way}");
         }
+    }
+}
+
+#[test]
+fn a_statement_is_made_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let catalog = SqliteCatalog::open(&path, &SqliteOptions::default()).unwrap();
+    let reader = catalog.reader();
+    let filter = Filter {
+        text: Some("beach".to_owned()),
+        uploaded_from: Some(Timestamp::UNIX_EPOCH),
+        ..Filter::default()
+    };
+    for (filter, person, held) in [
+        (Filter::default(), None, 0),
+        (Filter::default(), Some(PersonId(1)), 0),
+        (filter.clone(), None, 0),
+        (filter, Some(PersonId(1)), 1_000_000),
+    ] {
+        for behind in 1..4 {
+            let query = PageQuery { filter: filter.clone(), limit: 10, ..PageQuery::default() };
+            let mut plan = PagePlan::new(&query).unwrap();
+            plan.behind = Some(ImageId(behind));
+            let walk = Walk::new(&plan, person, held);
+            let mut statement = reader.prepare_cached(&walk.sql).unwrap();
+            assert!(
+                statement.query(params_from_iter(walk.values)).unwrap().next().unwrap().is_none()
+            );
+            let again = statement.get_status(StatementStatus::RePrepare);
+            assert_eq!(again, 0, "{}", walk.sql);
+        }
+    }
+    for id in 1..4 {
+        let mut statement = reader.prepare_cached(&by_id()).unwrap();
+        assert!(!statement.exists([id]).unwrap());
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
     }
 }
 
