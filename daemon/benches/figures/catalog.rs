@@ -66,7 +66,7 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
         for (home, images) in homes.iter().zip([0, SOME, many]) {
             std::fs::create_dir_all(home.join("data"))?;
             let started = Instant::now();
-            many::fill(&home.join("data/catalog.db"), images)?;
+            many::fill(&home.join("data/catalog.db"), images, jiff::Timestamp::now())?;
             if images == many {
                 let size = std::fs::metadata(home.join("data/catalog.db"))?.len();
                 report.add("images in the large catalog", many as f64, "images", "");

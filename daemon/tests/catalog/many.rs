@@ -122,8 +122,8 @@ fn new_image(n: u64, people: &[PersonId]) -> NewImage {
     }
 }
 
-/// Puts so many images into a catalog that has none.
-pub(crate) fn fill(path: &Path, count: u64) -> anyhow::Result<()> {
+/// Puts so many images into a catalog that has none; those in the trash came there at `now`.
+pub(crate) fn fill(path: &Path, count: u64, now: Timestamp) -> anyhow::Result<()> {
     let people = people(&SqliteCatalog::open(path, &SqliteOptions::default())?)?;
     if count == 0 {
         return Ok(());
@@ -168,7 +168,7 @@ pub(crate) fn fill(path: &Path, count: u64) -> anyhow::Result<()> {
     transaction.commit()?;
     drop(connection);
     let catalog = SqliteCatalog::open(path, &SqliteOptions::default())?;
-    throw_away(&catalog, count, &people)
+    throw_away(&catalog, count, &people, now)
 }
 
 fn people(catalog: &SqliteCatalog) -> anyhow::Result<Vec<PersonId>> {
@@ -201,15 +201,6 @@ fn insert(connection: &Connection, n: u64, people: &[PersonId]) -> anyhow::Resul
     };
     connection
         .prepare_cached(
-            "INSERT INTO change (seq, at, person, by_name, kind, image, record) \
-             VALUES (?1, ?2, ?3, ?4, 'NEW_UPLOAD', ?1, ?5)",
-        )?
-        .execute((id, at, new.person.0, &record.uploader, serde_json::to_string(&record)?))?;
-    connection
-        .prepare_cached("INSERT INTO name_search (rowid, name) VALUES (?, ?)")?
-        .execute((id, fold(&record.name)))?;
-    connection
-        .prepare_cached(
             "INSERT INTO image (id, person, name, blob, size_bytes, media_type, width, height, \
              uploaded_at, taken_at, placeholder, state, orientation) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
@@ -217,22 +208,36 @@ fn insert(connection: &Connection, n: u64, people: &[PersonId]) -> anyhow::Resul
         .execute((
             id,
             new.person.0,
-            record.name,
+            &record.name,
             new.hash.0,
             new.size_bytes as i64,
-            record.media_type,
+            &record.media_type,
             new.width,
             new.height,
             at,
-            record.taken_at,
+            &record.taken_at,
             PLACEHOLDER,
             new.orientation,
         ))?;
+    connection
+        .prepare_cached("INSERT INTO name_search (rowid, name) VALUES (?, ?)")?
+        .execute((id, fold(&record.name)))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO change (seq, at, person, by_name, kind, image, record) \
+             VALUES (?1, ?2, ?3, ?4, 'NEW_UPLOAD', ?1, ?5)",
+        )?
+        .execute((id, at, new.person.0, &record.uploader, serde_json::to_string(&record)?))?;
     Ok(())
 }
 
 /// The trash, by commits: they are few.
-fn throw_away(catalog: &SqliteCatalog, count: u64, people: &[PersonId]) -> anyhow::Result<()> {
+fn throw_away(
+    catalog: &SqliteCatalog,
+    count: u64,
+    people: &[PersonId],
+    now: Timestamp,
+) -> anyhow::Result<()> {
     let trashed: Vec<u64> = (1..=count).filter(|n| is_trashed(*n)).collect();
     for ids in trashed.chunks(GROUP) {
         let delete = |&n: &u64| Proposal {
@@ -241,7 +246,7 @@ fn throw_away(catalog: &SqliteCatalog, count: u64, people: &[PersonId]) -> anyho
             change: Change::Delete(ImageId(n)),
         };
         let group: Vec<Proposal> = ids.iter().map(delete).collect();
-        for outcome in catalog.commit(&group, stored_at(count + 1))? {
+        for outcome in catalog.commit(&group, now)? {
             outcome.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
         }
     }
@@ -300,7 +305,7 @@ mod tests {
     fn it_is_what_commits_leave() {
         let directory = tempfile::tempdir().unwrap();
         let (made, grown) = (directory.path().join("made.db"), directory.path().join("grown.db"));
-        fill(&made, 300).unwrap();
+        fill(&made, 300, stored_at(301)).unwrap();
         let catalog = SqliteCatalog::open(&grown, &SqliteOptions::default()).unwrap();
         let people = people(&catalog).unwrap();
         for n in 1..=300 {
@@ -316,7 +321,7 @@ mod tests {
             assert_eq!(stored.image.id, ImageId(n));
             catalog.note_pictures(&[picture], PIPELINE).unwrap();
         }
-        throw_away(&catalog, 300, &people).unwrap();
+        throw_away(&catalog, 300, &people, stored_at(301)).unwrap();
         drop(catalog);
         let (made, grown) = (rows(&made), rows(&grown));
         for (table, rows) in &grown {
