@@ -19,6 +19,10 @@ use tracing_subscriber::EnvFilter;
 
 #[path = "main/classic.rs"]
 mod classic;
+#[path = "main/fsck.rs"]
+mod fsck;
+#[path = "main/home.rs"]
+mod home;
 #[path = "main/man.rs"]
 mod man;
 // What is in `src/service/` is the library's room.
@@ -73,6 +77,11 @@ enum Command {
     /// Write the repository of this home for another system
     #[command(subcommand)]
     Export(classic::Export),
+    /// Look whether everything in the repository of this home is there, whole and in order
+    ///
+    /// Safe while the daemon serves it. Exits with 0 where all is sound, with 1 where something was
+    /// found, also when it was repaired.
+    Fsck(fsck::Args),
     /// Write the manual pages into a folder, as they are installed
     #[command(hide = true)]
     Man {
@@ -112,6 +121,7 @@ fn carry_out(command: Command, flags: &Flags) -> Result<ExitCode, Refusal> {
         Command::Service(args) => Ok(service::run(args, flags)),
         Command::Import(import) => classic::import(&import, flags, &start_runtime()?),
         Command::Export(export) => classic::export(&export, flags, &start_runtime()?),
+        Command::Fsck(args) => fsck::run(&args, flags, &start_runtime()?),
         Command::Man { folder } => man::write(Cli::command(), &folder).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -11,8 +11,8 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use super::wire::{Closed, Replies, Requests};
 use super::{Context, Farewells};
 use super::{
-    change, connect, download, enqueue, events, examine, images, leave, people, queue, status,
-    upload, view, watch, window,
+    change, connect, download, enqueue, events, examine, images, leave, maintenance, people, queue,
+    status, upload, view, watch, window,
 };
 
 /// What every request but a streamed upload comes to.
@@ -136,6 +136,7 @@ async fn carry_out(context: &Context, request: Request, replies: &mut Replies<'_
         Request::Events { since, follow } => events::events(context, since, follow, replies).await,
         Request::Have(hashes) => images::have(context, hashes).await,
         Request::Examine => examine::examine(context).await,
+        Request::Maintenance(work) => maintenance::maintain(context, work, replies).await,
         Request::Enqueue(upload) => enqueue::from_path(context, upload).await,
         Request::Queue(request) => queue::queue(context, request).await,
         Request::Wait => queue::wait(context, replies).await,

@@ -16,6 +16,7 @@ mod join;
 mod leave;
 mod limits;
 mod listening;
+mod maintenance;
 mod people;
 mod queue;
 mod remember;

@@ -2,21 +2,20 @@
 //! of this home, which no daemon may have open meanwhile. What was left out is told line by line, and
 //! at the end a summary; the work is `repository::classic`'s.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use imgrepo_proto::{ErrorCode, Refusal};
-use imgrepod::config::{Config, Flags, Mode};
-use imgrepod::control::Memory;
-use imgrepod::paths::Paths;
+use imgrepod::config::Flags;
 use imgrepod::repository::classic::{ExportSummary, Folder, ImportSummary, Told};
-use imgrepod::repository::{OpenError, Repository, Settings};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use tokio::runtime::Runtime;
+
+use crate::home::{self, document, failed, say};
 
 /// Some of several were left out.
 const SOME_FAILED: u8 = 6;
@@ -49,19 +48,6 @@ pub(crate) struct Place {
     json: bool,
 }
 
-/// One document.
-#[derive(Serialize)]
-struct Document<T> {
-    v: u32,
-    #[serde(flatten)]
-    outcome: T,
-}
-
-#[derive(Serialize)]
-struct Failed<'a> {
-    error: &'a Refusal,
-}
-
 /// Takes over an old server's folder.
 pub(crate) fn import(
     Import::Classic(place): &Import,
@@ -69,11 +55,11 @@ pub(crate) fn import(
     runtime: &Runtime,
 ) -> Result<ExitCode, Refusal> {
     let done = (|| {
-        let settings = settings(flags)?;
+        let settings = home::settings(flags)?;
         // Before a repository is made: a folder that is none leaves nothing behind.
         let folder = Folder::open(&place.folder, &TimeZone::system())?;
         runtime.block_on(async {
-            let repository = open(settings)?;
+            let repository = home::open(settings)?;
             let mut screen = Screen::new(place.json, "imported");
             let summary = repository.import_classic(folder, &mut |told| screen.tell(&told)).await;
             repository.close().await;
@@ -98,14 +84,14 @@ pub(crate) fn export(
     runtime: &Runtime,
 ) -> Result<ExitCode, Refusal> {
     let done = (|| {
-        let settings = settings(flags)?;
+        let settings = home::settings(flags)?;
         if !settings.data.join("catalog.db").exists() {
             let data = settings.data.display();
             let message = format!("cannot export: there is no repository in `{data}`");
             return Err(Refusal::new(ErrorCode::NotFound, message));
         }
         runtime.block_on(async {
-            let repository = open(settings)?;
+            let repository = home::open(settings)?;
             let mut screen = Screen::new(place.json, "exported");
             let zone = TimeZone::system();
             let mut tell = |told: Told<'_>| screen.tell(&told);
@@ -138,70 +124,11 @@ fn finish<T: Serialize>(
         }
         Err(refusal) => {
             if place.json {
-                say(document(Failed { error: &refusal }));
+                say(failed(&refusal));
             }
             Err(refusal)
         }
     }
-}
-
-fn document<T: Serialize>(outcome: T) -> String {
-    serde_json::to_string(&Document { v: 1, outcome }).unwrap_or_default()
-}
-
-fn say(line: String) {
-    // A reader that is gone changes nothing of what was done.
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// How the repository of this home is kept: as its server is told.
-fn settings(flags: &Flags) -> Result<Settings, Refusal> {
-    let serves = flags.serve
-        || flags.listen.is_some()
-        || flags.allow_guests
-        || flags.tls_cert.is_some()
-        || flags.tls_key.is_some()
-        || flags.behind_proxy.is_some();
-    if serves || flags.connect.is_some() {
-        let message = "import and export serve nobody and connect to nobody: leave out --serve and \
-                       what belongs to it, and --connect";
-        return Err(Refusal::new(ErrorCode::Usage, message));
-    }
-    let var = |name: &str| std::env::var_os(name);
-    let paths = Paths::from_env(var)?;
-    let remembered = Memory::open(&paths.state)?.remembered();
-    // The server's part of the configuration; nothing listens, so where it would does not matter.
-    let flags = Flags {
-        serve: true,
-        listen: Some("127.0.0.1:0".to_owned()),
-        user: flags.user.clone(),
-        config: flags.config.clone(),
-        ..Flags::default()
-    };
-    let config = Config::resolve(&flags, var, &remembered, &paths.config)?;
-    let settings = Settings::new(paths.data, config.user);
-    match config.mode {
-        Mode::Server(told) => Ok(Settings {
-            max_image_bytes: told.max_image_bytes,
-            staging_quota_bytes: told.staging_quota_bytes,
-            ..settings
-        }),
-        Mode::Client { .. } => Ok(settings),
-    }
-}
-
-fn open(settings: Settings) -> Result<Repository, Refusal> {
-    Repository::open(settings).map_err(|error| {
-        let refusal = Refusal::new(ErrorCode::FileError, error.to_string());
-        match error {
-            OpenError::InUse { data } => {
-                let lock = data.join("repository.lock");
-                let lock = lock.display();
-                refusal.hint(format!("stop that one first (imgctl stop): it holds `{lock}`"))
-            }
-            _ => refusal,
-        }
-    })
 }
 
 /// What people see while it goes on, on stderr.

@@ -39,6 +39,7 @@ mod finding;
 mod gather;
 mod latest;
 mod lock;
+mod maintenance;
 mod open;
 pub mod people;
 pub mod picture;
@@ -53,6 +54,7 @@ mod variants;
 
 pub use content::Content;
 pub(crate) use faults::not_an_image;
+pub use maintenance::Told;
 pub use open::OpenError;
 pub use people::{Action, Actor, Authentication, LOCAL, Object, Role, authorize};
 pub use quota::Usage;

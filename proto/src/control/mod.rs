@@ -8,6 +8,7 @@ pub mod client;
 pub mod endpoint;
 pub mod finding;
 pub mod frame;
+pub mod maintenance;
 mod path;
 pub mod people;
 pub mod queue;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
+use super::maintenance::{MaintenanceItem, MaintenanceOutcome};
 use super::people::PeopleOutcome;
 use super::queue::{QueueStatus, QueuedUpload, Rates, TransferStatus, UploadId};
 use super::watch::{FileStory, FolderStatus};
@@ -34,6 +35,8 @@ pub enum Reply {
     Queue(Box<QueueStatus>),
     /// What the window is told.
     Window(WindowItem),
+    /// How work on the repository goes on.
+    Maintenance(MaintenanceItem),
     /// The end: carried out.
     Done(Box<Outcome>),
     /// The end: not carried out.
@@ -94,6 +97,8 @@ pub enum Outcome {
     Window(Box<Opened>),
     /// A repository was left for good.
     Left(Left),
+    /// What came of work on the repository.
+    Maintenance(MaintenanceOutcome),
 }
 
 /// A repository that was left for good.

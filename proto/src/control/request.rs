@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::maintenance::Maintenance;
 use super::people::PeopleRequest;
 use super::queue::QueueRequest;
 use super::watch::WatchRequest;
@@ -112,6 +113,9 @@ pub enum Request {
     Window(WindowRequest),
     /// Look whether everything is as it should be. Answered by [`super::Outcome::Findings`].
     Examine,
+    /// Work on the repository that this daemon serves: [`super::Reply::Maintenance`] while it goes on,
+    /// then [`super::Outcome::Maintenance`].
+    Maintenance(Maintenance),
     /// A piece of the content of an [`Upload`] whose bytes the client streams.
     Data(#[serde(with = "super::reply::bytes_as_bin")] Vec<u8>),
     /// The end of that content.
