@@ -31,6 +31,8 @@ pub enum ErrorCode {
     /// The image cannot be shown: its format is not known for that, or its content is damaged. It can
     /// be downloaded.
     NotViewable,
+    /// The content is damaged or missing on the server.
+    Damaged,
     /// The content is larger than the limit.
     TooLarge,
     /// The name cannot be an image's or a person's.
@@ -70,7 +72,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [ErrorCode; 26] = [
+    pub const ALL: [ErrorCode; 27] = [
         ErrorCode::BadRequest,
         ErrorCode::Unsupported,
         ErrorCode::Unauthenticated,
@@ -80,6 +82,7 @@ impl ErrorCode {
         ErrorCode::Conflict,
         ErrorCode::NotAnImage,
         ErrorCode::NotViewable,
+        ErrorCode::Damaged,
         ErrorCode::TooLarge,
         ErrorCode::BadName,
         ErrorCode::WrongSize,
@@ -105,6 +108,7 @@ impl ErrorCode {
         match self {
             ErrorCode::NotAnImage
             | ErrorCode::NotViewable
+            | ErrorCode::Damaged
             | ErrorCode::TooLarge
             | ErrorCode::BadName
             | ErrorCode::WrongSize

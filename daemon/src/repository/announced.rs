@@ -93,12 +93,20 @@ fn is_time(text: &str) -> bool {
 pub(crate) fn decide(inner: &Arc<Inner>, wanted: &Wanted) -> Result<Decision, Refusal> {
     let failed = |error| faults::catalog(&error);
     let person = wanted.actor.person;
+    let mut is_healing = false;
     if let Some(hash) = wanted.hash.filter(|_| wanted.again != Again::SameNameOnly) {
         let unless_deleted = wanted.again == Again::UnlessDeleted;
         let deleted = || Refusal::new(ErrorCode::Deleted, "you deleted this content here");
         match inner.catalog.stored_by(person, hash).map_err(failed)? {
             // Announced with another size it cannot be this content: let the bytes tell.
             Some(stored) if stored.size_bytes != wanted.size_bytes => {}
+            // Its bytes are needed; the record is still the answer when they are here.
+            Some(stored) if inner.sound.lost().contains(hash) => {
+                if unless_deleted && stored.state != ImageState::Listed {
+                    return Err(deleted());
+                }
+                is_healing = true;
+            }
             Some(stored) if stored.state == ImageState::Listed => {
                 return Ok(Decision::Stored(Box::new(stored.record)));
             }
@@ -120,7 +128,11 @@ pub(crate) fn decide(inner: &Arc<Inner>, wanted: &Wanted) -> Result<Decision, Re
     }
     let size_bytes = wanted.size_bytes;
     let key = wanted.hash.map(|hash| Key { person, hash, size_bytes });
-    let share = quota::admit(&inner.coming, &*inner.catalog, &inner.settings, wanted, key)?;
+    // What heals is counted already.
+    let share = match is_healing {
+        true => None,
+        false => quota::admit(&inner.coming, &*inner.catalog, &inner.settings, wanted, key)?,
+    };
     match inner.staging.claim(key, size_bytes) {
         Claim::Wait(ended) => Ok(Decision::Wait(ended)),
         Claim::Slot(slot) => {

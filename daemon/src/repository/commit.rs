@@ -124,6 +124,7 @@ impl Committer {
                     }
                 }
                 Work::Collect(hash) => self.collect(vec![hash]),
+                Work::Look(look) => look(),
                 Work::Seen(device) => seen.push(device),
             }
         }

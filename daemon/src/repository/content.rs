@@ -30,7 +30,7 @@ impl Repository {
     /// Opens an image's content.
     ///
     /// # Errors
-    /// `not_found`, `ambiguous`, and `internal` where the blob is damaged.
+    /// `not_found`, `ambiguous`, and `damaged` where the blob is, or is missing.
     pub async fn content(
         &self,
         actor: &Actor,
@@ -47,24 +47,32 @@ impl Repository {
                 blob = inner.blobs.open(image.hash);
             }
             let id = image.record.id;
-            match blob {
-                Ok(Some(blob)) if blob.size_bytes() == image.size_bytes => {
-                    Ok((image.record, Content { blob }))
+            let lost = inner.sound.lost();
+            let blob = match blob {
+                Ok(Some(blob)) if blob.size_bytes() == image.size_bytes => blob,
+                Ok(Some(blob)) => {
+                    let (is, should) = (blob.size_bytes(), image.size_bytes);
+                    lost.mark(image.hash, &format!("it has {is} bytes instead of {should}"));
+                    return Err(faults::damaged(&image.record, "damaged"));
                 }
-                Ok(Some(blob)) => Err(faults::internal(&format!(
-                    "blob {} of image {id} has {} bytes instead of {}",
-                    image.hash,
-                    blob.size_bytes(),
-                    image.size_bytes
-                ))),
+                Ok(None) if lost.contains(image.hash) => {
+                    return Err(faults::damaged(&image.record, "damaged"));
+                }
                 Ok(None) => {
-                    Err(faults::internal(&format!("blob {} of image {id} is missing", image.hash)))
+                    lost.mark(image.hash, &format!("image {id} has it, and it is missing"));
+                    return Err(faults::damaged(&image.record, "missing"));
                 }
-                Err(error) => Err(faults::internal(&format!(
-                    "cannot open blob {} of image {id}: {error}",
-                    image.hash
-                ))),
-            }
+                Err(_) if lost.contains(image.hash) => {
+                    return Err(faults::damaged(&image.record, "damaged"));
+                }
+                Err(error) => {
+                    return Err(faults::internal(&format!(
+                        "cannot open blob {} of image {id}: {error}",
+                        image.hash
+                    )));
+                }
+            };
+            Ok((image.record, Content { blob }))
         })
         .await
     }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use imgrepo_proto::{ErrorCode, ImageName, Refusal};
+use imgrepo_proto::{ErrorCode, ImageName, ImageRecord, Refusal};
 
 use super::catalog::CatalogError;
 
@@ -24,6 +24,16 @@ pub(crate) fn not_an_image() -> Refusal {
 /// The repository is about to end.
 pub(crate) fn shutting_down() -> Refusal {
     Refusal::new(ErrorCode::ShuttingDown, "the repository is closing")
+}
+
+/// The content of an image is not what it was.
+pub(crate) fn damaged(image: &ImageRecord, why: &str) -> Refusal {
+    let (name, id) = (imgrepo_proto::name::shown(&image.name), image.id);
+    Refusal::new(
+        ErrorCode::Damaged,
+        format!("the content of `{name}` (image {id}) is {why} on the server"),
+    )
+    .hint("upload the same file again: that heals it, for everybody who has it")
 }
 
 /// Something failed that should not.

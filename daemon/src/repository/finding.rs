@@ -78,7 +78,13 @@ impl Repository {
         let hashes: Vec<BlobHash> = BTreeSet::from_iter(hashes).into_iter().collect();
         self.hop(move |inner| {
             let found = inner.catalog.have(&hashes).map_err(|error| faults::catalog(&error))?;
-            Ok(HaveReply { have: found.into_iter().collect::<BTreeMap<_, _>>() })
+            let lost = inner.sound.lost();
+            // What is damaged counts as absent: who has it may send it again.
+            let there = found.into_iter().map(|(hash, images)| match lost.contains(hash) {
+                true => (hash, Vec::new()),
+                false => (hash, images),
+            });
+            Ok(HaveReply { have: there.collect::<BTreeMap<_, _>>() })
         })
         .await
     }

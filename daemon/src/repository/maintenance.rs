@@ -7,12 +7,12 @@
 use std::time::{Duration, Instant};
 
 use imgrepo_proto::control::maintenance::{
-    Check, Checked, Fault, Maintenance, MaintenanceItem, MaintenanceOutcome, Step,
+    Fault, Maintenance, MaintenanceItem, MaintenanceOutcome, Step,
 };
 use imgrepo_proto::{ErrorCode, Refusal};
 use tokio::sync::mpsc;
 
-use super::{Inner, Repository, faults};
+use super::{Repository, fsck};
 
 /// Items on their way to who asked: the work waits for a slow reader.
 const ITEMS_ON_THE_WAY: usize = 16;
@@ -82,16 +82,10 @@ impl Repository {
     ) -> Result<MaintenanceOutcome, Refusal> {
         self.hop(move |inner| match work {
             Maintenance::Check(wanted) => {
-                check(inner, wanted, &mut told).map(|it| MaintenanceOutcome::Checked(Box::new(it)))
+                let checked = fsck::check(inner, wanted, &mut told)?;
+                Ok(MaintenanceOutcome::Checked(Box::new(checked)))
             }
         })
         .await
     }
-}
-
-/// Looks whether everything is there.
-fn check(inner: &Inner, _: Check, told: &mut Told) -> Result<Checked, Refusal> {
-    told.step(|| Step { act: "looking".to_owned(), done: 0, total: None, bytes: false })?;
-    let newest = inner.catalog.newest_seq().map_err(|error| faults::catalog(&error))?;
-    Ok(Checked { changes: newest.0, ..Checked::default() })
 }

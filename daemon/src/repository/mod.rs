@@ -36,9 +36,11 @@ mod content;
 pub mod durable;
 mod faults;
 mod finding;
+mod fsck;
 mod gather;
 mod latest;
 mod lock;
+mod losses;
 mod maintenance;
 mod open;
 pub mod people;
@@ -129,6 +131,8 @@ struct Inner {
     owner: Actor,
     catalog: Arc<dyn Catalog>,
     blobs: Arc<dyn blobs::BlobStore>,
+    /// The same, for who must know what is lost.
+    sound: Arc<blobs::sound::SoundBlobs>,
     staging: Arc<Staging>,
     pins: Arc<Pins>,
     queue: Arc<Queue>,

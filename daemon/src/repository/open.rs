@@ -10,6 +10,8 @@ use tokio::sync::{Semaphore, watch};
 use super::appending::{Appender, Appends};
 use super::blobs::BlobStore;
 use super::blobs::journal::DiskBlobs;
+use super::blobs::lost::Lost;
+use super::blobs::sound::SoundBlobs;
 use super::catalog::sqlite::{SqliteCatalog, SqliteOptions};
 use super::catalog::{Catalog, CatalogError, PersonKind};
 use super::commit::{Committer, Sweep};
@@ -136,6 +138,9 @@ fn build(
     let disk = |source| OpenError::Disk { data: data.clone(), source };
     let failed = |source| OpenError::CatalogFailed { data: data.clone(), source };
 
+    let lost = Lost::open(&data.join("damaged")).map_err(disk)?;
+    let sound = Arc::new(SoundBlobs::new(blobs, lost));
+    let blobs: Arc<dyn BlobStore> = sound.clone();
     let newest = catalog.newest_seq().map_err(failed)?;
     let now = jiff::Timestamp::now();
     let person = catalog.person(PersonKind::Owner, &settings.owner, now).map_err(failed)?;
@@ -198,6 +203,7 @@ fn build(
             owner,
             catalog,
             blobs,
+            sound,
             staging,
             pins,
             queue,

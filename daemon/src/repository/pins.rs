@@ -5,7 +5,7 @@
 //! takes a blob from under an upload of the same content, whichever comes first. Called by
 //! `receiving` (pins) and by the committer (removal).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use imgrepo_proto::BlobHash;
@@ -22,6 +22,8 @@ pub(crate) struct Pins {
 #[derive(Debug, Default)]
 struct Held {
     counts: HashMap<BlobHash, usize>,
+    /// Let go of without a record, and about to be looked at.
+    doomed: HashSet<BlobHash>,
     is_closed: bool,
 }
 
@@ -30,6 +32,14 @@ struct Held {
 pub(crate) struct Pin {
     pins: Arc<Pins>,
     hash: BlobHash,
+    is_doomed: bool,
+}
+
+impl Pin {
+    /// Lets go of a blob that got no record and is to be collected.
+    pub(crate) fn doom(mut self) {
+        self.is_doomed = true;
+    }
 }
 
 impl Pins {
@@ -46,7 +56,7 @@ impl Pins {
             return None;
         }
         *held.counts.entry(hash).or_insert(0) += 1;
-        Some(Pin { pins: self.clone(), hash })
+        Some(Pin { pins: self.clone(), hash, is_doomed: false })
     }
 
     /// Gives no more pins; whether none is out.
@@ -54,6 +64,12 @@ impl Pins {
         let mut held = self.lock();
         held.is_closed = true;
         held.counts.is_empty()
+    }
+
+    /// Whether an upload holds this blob, or has let go of it a moment ago and it is not collected yet.
+    pub(crate) fn holds(&self, hash: BlobHash) -> bool {
+        let held = self.lock();
+        held.counts.contains_key(&hash) || held.doomed.contains(&hash)
     }
 
     /// Removes this blob unless something refers to it. A fault leaves it to the sweep of the next
@@ -65,7 +81,8 @@ impl Pins {
         blobs: &dyn BlobStore,
     ) -> Removal {
         // Held over the question and the removal: a pin that comes meanwhile places anew after it.
-        let held = self.lock();
+        let mut held = self.lock();
+        held.doomed.remove(&hash);
         if held.counts.contains_key(&hash) {
             return Removal::Kept;
         }
@@ -101,6 +118,9 @@ pub(crate) enum Removal {
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut held = self.pins.lock();
+        if self.is_doomed {
+            held.doomed.insert(self.hash);
+        }
         if let Some(count) = held.counts.get_mut(&self.hash) {
             *count -= 1;
             if *count == 0 {

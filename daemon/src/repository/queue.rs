@@ -27,6 +27,10 @@ pub(crate) type Make = Box<dyn FnOnce(&dyn Catalog) -> Result<Change, Refusal> +
 /// Hears of the outcome; runs right after the commit, before anyone else hears of it.
 pub(crate) type Then = Box<dyn FnOnce(Result<Committed, Refusal>) + Send>;
 
+/// Runs on the committer's thread, when all that was committed before has had its consequences: what is
+/// garbage then has been removed, but for what is in [`Work::Collect`]. It must be short.
+pub(crate) type Look = Box<dyn FnOnce() + Send>;
+
 /// Something for the committer.
 pub(crate) enum Work {
     /// One change.
@@ -37,6 +41,8 @@ pub(crate) enum Work {
     Purge(Purge),
     /// A blob that may be garbage.
     Collect(BlobHash),
+    /// Something to look at between two changes.
+    Look(Look),
 }
 
 /// A purge of all that fits.
@@ -100,7 +106,8 @@ impl Work {
         match self {
             Work::Propose { then, .. } => then(Err(refusal)),
             Work::Purge(purge) => purge.answer.give(Err(refusal)),
-            Work::Collect(_) | Work::Seen(_) => {}
+            // Whoever waits for a look learns by its end that there was none.
+            Work::Collect(_) | Work::Seen(_) | Work::Look(_) => {}
         }
     }
 }

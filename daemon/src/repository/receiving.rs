@@ -203,8 +203,11 @@ impl Placed {
 impl Drop for Placed {
     fn drop(&mut self) {
         // The pin goes first: who looks at the garbage must not find it.
-        self.pin = None;
+        let pin = self.pin.take();
         if !self.is_kept {
+            if let Some(pin) = pin {
+                pin.doom();
+            }
             self.slot.let_go();
             self.queue.push(Work::Collect(self.hash));
         }

@@ -227,8 +227,10 @@ impl Keeper {
                 message = up.inbox.next() => match message {
                     Ok(Incoming::Text(text)) => {
                         let before = session.feed().received();
-                        if up.dialog.text(&text, &session).await == Heard::Actor {
-                            self.publish_actor(number, &up.dialog);
+                        match up.dialog.text(&text, &session).await {
+                            Heard::Actor => self.publish_actor(number, &up.dialog),
+                            Heard::Lost => session.0.losses.send_modify(|count| *count += 1),
+                            Heard::Bye | Heard::Other => {}
                         }
                         let received = session.feed().received();
                         if received != before {

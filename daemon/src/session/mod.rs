@@ -186,6 +186,8 @@ struct Shared {
     connection: watch::Sender<Connection>,
     feed: Feed,
     turns: Turns,
+    /// How often a server said that it has lost contents.
+    losses: watch::Sender<u64>,
 }
 
 impl Session {
@@ -201,6 +203,7 @@ impl Session {
             connection: watch::Sender::new(Connection::Offline),
             feed: Feed::new(),
             turns: Turns::default(),
+            losses: watch::Sender::new(0),
         }));
         let task = tokio::spawn(keeper::run(session.clone(), settings));
         (session, task)
@@ -296,6 +299,11 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Wakes when the server says that it has lost contents.
+    pub(crate) fn losses(&self) -> watch::Receiver<u64> {
+        self.0.losses.subscribe()
     }
 
     /// The server to ask, as it comes and goes.

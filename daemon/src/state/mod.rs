@@ -7,6 +7,7 @@
 mod files;
 mod folders;
 mod format;
+mod held;
 mod leaving;
 mod rows;
 mod stamp;
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::database;
 
+pub use held::Held;
 pub use leaving::Leave;
 pub use stamp::Stamp;
 

@@ -158,6 +158,7 @@ impl Conn {
             role: if auth.credential.is_some() { "member" } else { "guest" }.to_owned(),
             can: vec![],
             seq,
+            lost: false,
         };
         self.say(encode_success(request.id, &reply));
         auth

@@ -103,7 +103,7 @@ fn status(code: ErrorCode) -> u16 {
         // Not 415: what is wrong is the image, not the type that the request says.
         ErrorCode::NotAnImage | ErrorCode::NotViewable => 422,
         ErrorCode::Busy => 429,
-        ErrorCode::FileError | ErrorCode::Internal => 500,
+        ErrorCode::Damaged | ErrorCode::FileError | ErrorCode::Internal => 500,
         ErrorCode::ShuttingDown | ErrorCode::NotConnected | ErrorCode::NotRunning => 503,
         ErrorCode::TimedOut => 504,
         ErrorCode::StorageFull => 507,

@@ -33,6 +33,8 @@ pub enum Command {
     Info(Target),
     /// Which of these contents are here.
     Have(Have),
+    /// Which contents the server has lost that this person uploaded.
+    Lost(Lost),
     /// A content.
     Download(Download),
     /// A picture of an image, made for looking at it.
@@ -154,6 +156,14 @@ pub struct Have {
     pub hashes: Vec<BlobHash>,
 }
 
+/// The arguments of LOST.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Behind this one: the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<BlobHash>,
+}
+
 /// The arguments of DOWNLOAD.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Download {
@@ -217,6 +227,7 @@ impl Command {
             Command::List(_) => CommandKind::List,
             Command::Info(_) => CommandKind::Info,
             Command::Have(_) => CommandKind::Have,
+            Command::Lost(_) => CommandKind::Lost,
             Command::Download(_) => CommandKind::Download,
             Command::View(_) => CommandKind::View,
             Command::Exif(_) => CommandKind::Exif,
@@ -268,6 +279,7 @@ impl Command {
             CommandKind::List => Command::List(List::decode(args)?),
             CommandKind::Info => Command::Info(arguments(word, args)?),
             CommandKind::Have => Command::Have(Have::decode(args)?),
+            CommandKind::Lost => Command::Lost(arguments(word, args)?),
             CommandKind::Download => Command::Download(arguments(word, args)?),
             CommandKind::View => Command::View(arguments(word, args)?),
             CommandKind::Exif => Command::Exif(arguments(word, args)?),

@@ -14,6 +14,8 @@ pub enum CommandKind {
     Info,
     /// See [`super::Command::Have`].
     Have,
+    /// See [`super::Command::Lost`].
+    Lost,
     /// See [`super::Command::Download`].
     Download,
     /// See [`super::Command::View`].
@@ -60,12 +62,13 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// All of them.
-    pub const ALL: [CommandKind; 26] = [
+    pub const ALL: [CommandKind; 27] = [
         CommandKind::Auth,
         CommandKind::Upload,
         CommandKind::List,
         CommandKind::Info,
         CommandKind::Have,
+        CommandKind::Lost,
         CommandKind::Download,
         CommandKind::View,
         CommandKind::Exif,
@@ -98,6 +101,7 @@ impl CommandKind {
             CommandKind::List => "LIST",
             CommandKind::Info => "INFO",
             CommandKind::Have => "HAVE",
+            CommandKind::Lost => "LOST",
             CommandKind::Download => "DOWNLOAD",
             CommandKind::View => "VIEW",
             CommandKind::Exif => "EXIF",

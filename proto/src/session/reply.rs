@@ -64,7 +64,12 @@ pub enum ServerMessage {
     /// This person is something else here from now on. An event to look at, but the session's alone:
     /// it has no place in the history.
     Actor(Actor),
+    /// The server has lost more contents: LOST says which of this person's.
+    Lost,
 }
+
+/// The word of [`ServerMessage::Lost`] on the wire.
+const LOST: &str = "LOST";
 
 /// The word of [`ServerMessage::Actor`] on the wire.
 const ACTOR: &str = "ACTOR";
@@ -106,6 +111,9 @@ pub struct AuthReply {
     pub can: Vec<String>,
     /// The newest event.
     pub seq: Seq,
+    /// Whether the server has lost contents: LOST says which of this person's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
 }
 
 /// `data` of INFO, RENAME, DELETE and RESTORE.
@@ -140,6 +148,24 @@ pub struct ListReply {
 pub struct HaveReply {
     /// The images, visible to this person, of each content that was asked for.
     pub have: BTreeMap<BlobHash, Vec<ImageId>>,
+}
+
+/// `data` of LOST.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostReply {
+    /// Contents that this person has listed images of, and that the server cannot give any more.
+    pub lost: Vec<LostContent>,
+    /// `after` of the next page; null where there is none. A page may be empty and have one.
+    pub next: Option<BlobHash>,
+}
+
+/// A content that the server cannot give any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostContent {
+    /// Its hash.
+    pub hash: BlobHash,
+    /// Bytes that it has.
+    pub size: u64,
 }
 
 /// `data` of DOWNLOAD.
@@ -207,6 +233,11 @@ struct ActorOut<'a> {
 }
 
 #[derive(Serialize)]
+struct LostOut<'a> {
+    event: &'a str,
+}
+
+#[derive(Serialize)]
 struct Offset {
     offset: u64,
 }
@@ -255,6 +286,7 @@ impl ServerMessage {
             }
             ServerMessage::Bye { id, message } => outgoing(Some(*id), "BYE", Message { message }),
             ServerMessage::Event(event) => to_json(event),
+            ServerMessage::Lost => to_json(&LostOut { event: LOST }),
             ServerMessage::Actor(actor) => to_json(&ActorOut { event: ACTOR, actor }),
         }
     }
@@ -270,6 +302,7 @@ impl ServerMessage {
         let Some(status) = envelope.status.as_deref() else {
             let event = match envelope.event.as_deref() {
                 None => return Err(BadReply("it has neither `status` nor `event`".to_owned())),
+                Some(LOST) => Ok(ServerMessage::Lost),
                 Some(ACTOR) => serde_json::from_str(text).map(ServerMessage::Actor),
                 Some(_) => serde_json::from_str(text).map(|it| ServerMessage::Event(Box::new(it))),
             };

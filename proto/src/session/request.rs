@@ -93,6 +93,7 @@ impl Request {
             | Command::Delete(args)
             | Command::Restore(args) => self.envelope(Some(args)),
             Command::Have(args) => self.envelope(Some(args)),
+            Command::Lost(args) => self.envelope(Some(args)),
             Command::Download(args) => self.envelope(Some(args)),
             Command::View(args) => self.envelope(Some(args)),
             Command::Cancel(args) => self.envelope(Some(args)),

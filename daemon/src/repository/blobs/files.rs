@@ -12,6 +12,7 @@ use std::sync::Arc;
 use imgrepo_proto::BlobHash;
 
 use super::Blob;
+use super::anew::{self, Anew};
 use crate::repository::durable::{self, SyncPoint};
 
 /// Contents in a directory of the local disk.
@@ -119,6 +120,54 @@ impl FileBlobs {
         let mut found = hashes(&self.directory(first_byte))?;
         found.retain(|hash| hash.0[0] == first_byte);
         Ok(found)
+    }
+}
+
+impl FileBlobs {
+    /// The names that begin with this byte, each with its file's length.
+    pub(super) fn sizes(&self, first_byte: u8) -> io::Result<Vec<(BlobHash, u64)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.directory(first_byte))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(hash) = name.to_str().and_then(|name| name.parse::<BlobHash>().ok()) else {
+                continue;
+            };
+            match entry.metadata() {
+                Ok(told) if hash.0[0] == first_byte => found.push((hash, told.len())),
+                Ok(_) => {}
+                // Removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn hash_anew(
+        &self,
+        hash: BlobHash,
+        goes_on: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<Option<Anew>> {
+        match anew::hash(&self.path(hash), 0, None, goes_on) {
+            Ok(anew) => Ok(Some(anew)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives a file another name, for good; false where there is none.
+    pub(super) fn set_aside(&self, hash: BlobHash, to: &Path) -> io::Result<bool> {
+        match fs::rename(self.path(hash), to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        if let Some(directory) = to.parent() {
+            durable::sync_directory(SyncPoint::Layout, directory)?;
+        }
+        self.sync_names(hash.0[0])?;
+        Ok(true)
     }
 }
 

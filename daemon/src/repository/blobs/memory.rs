@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
-use super::{Blob, BlobStore};
+use super::{Anew, Blob, BlobStore, Reading};
 
 /// Contents in memory.
 #[derive(Debug, Default)]
@@ -60,6 +60,33 @@ impl BlobStore for MemoryBlobs {
 
     fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>> {
         Ok(self.lock().keys().filter(|hash| hash.0[0] == first_byte).copied().collect())
+    }
+
+    fn sizes(&self, first_byte: u8) -> io::Result<Vec<(BlobHash, u64)>> {
+        let blobs = self.lock();
+        let of_slice = blobs.iter().filter(|(hash, _)| hash.0[0] == first_byte);
+        Ok(of_slice.map(|(hash, content)| (*hash, content.len() as u64)).collect())
+    }
+
+    fn hash_anew(
+        &self,
+        hash: BlobHash,
+        goes_on: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<Option<Anew>> {
+        let Some(content) = self.lock().get(&hash).cloned() else { return Ok(None) };
+        let (bytes, reading) = (content.len() as u64, Reading::Memory);
+        if !goes_on(bytes) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let hash = BlobHash(*blake3::hash(&content).as_bytes());
+        Ok(Some(Anew { hash, bytes, reading }))
+    }
+
+    fn set_aside(&self, hash: BlobHash, to: &Path) -> io::Result<bool> {
+        let Some(content) = self.lock().get(&hash).cloned() else { return Ok(false) };
+        fs::write(to, &content)?;
+        self.lock().remove(&hash);
+        Ok(true)
     }
 }
 

@@ -13,14 +13,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
+pub use anew::{Anew, Reading};
 pub(crate) use reader::Reader;
 
+mod anew;
 #[cfg(test)]
 mod conformance;
 mod files;
 pub(super) mod journal;
+pub(super) mod lost;
 pub mod memory;
 mod reader;
+pub(super) mod sound;
 
 /// The largest content that is appended. Measured: one file with its syncs costs as much as writing
 /// some 250 KB, so above that writing a content twice costs more than it saves.
@@ -51,6 +55,27 @@ pub trait BlobStore: Send + Sync {
     /// The hashes that begin with this byte, of every content here: a 256th part at a time, so
     /// that who looks for garbage holds up nothing.
     fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>>;
+
+    /// The same, each with the bytes that are there of it, damaged or not.
+    fn sizes(&self, first_byte: u8) -> io::Result<Vec<(BlobHash, u64)>>;
+
+    /// Hashes the bytes that are here under this hash, read from the disk itself where the system
+    /// lets us; None where there are none. `goes_on` hears of each piece's bytes, and ends it by
+    /// false: an error of the kind `Interrupted`.
+    fn hash_anew(
+        &self,
+        hash: BlobHash,
+        goes_on: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<Option<Anew>>;
+
+    /// Moves what is here under this hash, damaged or not, to a file of this name, which is free and
+    /// on the same disk; false where nothing is here.
+    fn set_aside(&self, hash: BlobHash, to: &Path) -> io::Result<bool>;
+
+    /// What is wrong with the store's own files, in words; contents are looked at one by one.
+    fn inspect(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Ends what goes on beside the calls, within some seconds. Reading still works.
     fn close(&self) {}

@@ -6,6 +6,7 @@
 
 pub(crate) mod cursor;
 pub mod glob;
+pub mod inspection;
 pub mod memory;
 pub(crate) mod page;
 pub mod people;
@@ -23,6 +24,7 @@ use imgrepo_proto::{
 };
 use jiff::Timestamp;
 
+use inspection::{Inspection, KeptContent};
 use people::{Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, Record, SecretHash};
 pub use picture::{KnownPicture, NewPicture, Unmade};
 
@@ -372,4 +374,20 @@ pub trait Catalog: Send + Sync {
 
     /// Bytes of the images, listed or in the trash, of this person (or of all). Kept, not counted.
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64>;
+
+    /// The contents of listed and trashed images whose hashes begin with this byte, in order: a 256th
+    /// part at a time, so that who looks at all of them never has all in memory.
+    fn contents(&self, first_byte: u8) -> CatalogResult<Vec<KeptContent>>;
+
+    /// The images of this content, the listed ones first, then those in the trash, oldest first, at most
+    /// `limit`.
+    fn images_of(&self, hash: BlobHash, limit: u32) -> CatalogResult<Vec<StoredImage>>;
+
+    /// Looks whether the catalog agrees with itself. Takes seconds where it is large, and longer
+    /// `thoroughly`; nobody else waits for it.
+    fn inspect(&self, thoroughly: bool) -> CatalogResult<Inspection>;
+
+    /// Counts anew what is kept, and sets right by which images contents are known. No change, so no
+    /// event. Who commits meanwhile waits.
+    fn recount(&self) -> CatalogResult<()>;
 }

@@ -75,7 +75,8 @@ impl Action {
                 Action::List
             }
             CommandKind::Download | CommandKind::View | CommandKind::Exif => Action::Download,
-            CommandKind::Upload => Action::Upload,
+            // Only who may upload can bring anything back.
+            CommandKind::Upload | CommandKind::Lost => Action::Upload,
             CommandKind::Rename => Action::Rename,
             CommandKind::Delete => Action::Delete,
             CommandKind::Restore => Action::Restore,

@@ -31,6 +31,7 @@ fn expected(command: CommandKind) -> Option<Line> {
         CommandKind::List => Some(ALL),
         CommandKind::Info => Some(ALL),
         CommandKind::Have => Some(ALL),
+        CommandKind::Lost => Some(UPLOADS),
         CommandKind::Download => Some(ALL),
         CommandKind::View => Some(ALL),
         CommandKind::Exif => Some(ALL),

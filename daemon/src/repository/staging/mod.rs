@@ -27,6 +27,7 @@ use body::Body;
 mod body;
 mod recover;
 mod slot;
+mod survey;
 
 pub(crate) use slot::Slot;
 

@@ -76,6 +76,11 @@ fn put_all_back(directory: &Path, catalog: &dyn Catalog, now: Timestamp) -> io::
     Ok(())
 }
 
+/// Whether a file of this name is one that staging makes.
+pub(super) fn is_ours(name: &str) -> bool {
+    parse(name.strip_suffix(WHOLE).unwrap_or(name)).is_some()
+}
+
 /// Whose partial a staged file is, and its number.
 fn parse(name: &str) -> Option<(Option<Key>, u64)> {
     let (stem, number) = name.rsplit_once('.')?;

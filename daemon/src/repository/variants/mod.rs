@@ -195,7 +195,7 @@ impl Repository {
     /// What the camera wrote into an image; None where there is nothing of the kind.
     ///
     /// # Errors
-    /// `not_found`, `ambiguous`, and `internal` where the blob is damaged.
+    /// `not_found`, `ambiguous`, and `damaged` where the blob is.
     pub async fn exif(&self, actor: &Actor, target: &Target) -> Result<Option<Exif>, Refusal> {
         authorize(actor, Action::Download, Object::Any)?;
         let (_, content) = self.content(actor, target).await?;
@@ -243,6 +243,7 @@ fn not_made(record: &ImageRecord, why: NotMade) -> Refusal {
             let message = format!("cannot show `{name}` (image {id}): {why}");
             Refusal::new(ErrorCode::NotViewable, message).hint("its original can be downloaded")
         }
+        NotMade::Damaged => faults::damaged(record, "damaged"),
         NotMade::Gone => Refusal::new(ErrorCode::NotFound, format!("no image has the number {id}")),
         NotMade::Passing(refusal) => {
             let message = format!("cannot show `{name}` (image {id}): {}", refusal.message);

@@ -41,6 +41,8 @@ pub(super) enum NotMade {
     Fault(String),
     /// The content is gone.
     Gone,
+    /// The content is damaged or missing, and images have it.
+    Damaged,
     /// It may be made another time.
     Passing(Refusal),
 }

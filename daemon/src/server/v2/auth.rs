@@ -47,6 +47,7 @@ impl Session {
             role: actor.role.word().to_owned(),
             can: actor.role.can(),
             seq: feed.newest(),
+            lost: context.repository.has_losses(),
         };
         tracing::debug!(
             user = %imgrepo_proto::name::shown(actor.name.as_str()),

@@ -33,8 +33,8 @@ use super::Context;
 use super::registry::{Newcomer, Seat};
 use crate::link::window::SharedWindow;
 use crate::link::{End, EndKind, Inbox, Incoming, Origin, Outbox};
-use crate::repository::Actor;
 use crate::repository::catalog::PersonId;
+use crate::repository::{Action, Actor, Object, authorize};
 use flight::{Common, Flight};
 use intake::{Intake, SessionIntake};
 use requests::{Admission, Cancelled, Flow};
@@ -48,6 +48,8 @@ struct Session {
     /// Its place among the account's sessions.
     seat: Option<Seat<PersonId>>,
     actor: Option<Actor>,
+    /// Wakes when contents are lost.
+    losses: watch::Receiver<u64>,
     /// Counts what may have become of the actor.
     people: watch::Receiver<u64>,
     tasks: JoinSet<()>,
@@ -78,6 +80,7 @@ pub(super) async fn run(
         newcomer,
         seat: None,
         actor: None,
+        losses: context.repository.loses(),
         people: context.repository.people_changed(),
         tasks: JoinSet::new(),
         acts: JoinSet::new(),
@@ -99,6 +102,9 @@ pub(super) async fn run(
             () = &mut stopping, if is_open => session.close(1001, "the server stops"),
             Ok(()) = session.people.changed(), if session.actor.is_some() && is_open => {
                 Box::pin(session.refresh()).await;
+            }
+            Ok(()) = session.losses.changed(), if session.actor.is_some() && is_open => {
+                session.lost();
             }
             // Before what the peer says: one that never pauses is bound by it too.
             () = sleep_until(due.unwrap_or(auth_due)), if due.is_some() => match is_open {
@@ -138,6 +144,14 @@ impl Session {
         }
         self.common.requests.give_up_all();
         self.common.outbox.close(code, reason);
+    }
+
+    /// Contents are lost: whoever may bring them back hears that there are some.
+    fn lost(&mut self) {
+        let may_upload = |actor: &Actor| authorize(actor, Action::Upload, Object::Any).is_ok();
+        if self.actor.as_ref().is_some_and(may_upload) {
+            self.common.outbox.push(ServerMessage::Lost.encode());
+        }
     }
 
     /// A request's task has ended, as it should or by a fault.
@@ -222,6 +236,7 @@ impl Session {
             (Command::List(list), _) => self.tasks.spawn(read::list(flight, actor, list)),
             (Command::Info(target), _) => return read::info(flight, actor, target),
             (Command::Have(have), _) => self.tasks.spawn(read::have(flight, actor, have)),
+            (Command::Lost(lost), _) => self.tasks.spawn(read::lost(flight, actor, lost)),
             (Command::Events(events), _) => self.tasks.spawn(read::events(flight, events)),
             (command, _) if is_of_people(&command) => {
                 self.acts.spawn(people::carry_out(flight, actor, command))

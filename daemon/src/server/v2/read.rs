@@ -1,8 +1,8 @@
-//! LIST, HAVE, EXIF and EVENTS: each reads in a task of its own, so none waits for another; pages are cut
-//! to what one text message holds. INFO is over before it could be given up: it has no task.
+//! LIST, HAVE, LOST, EXIF and EVENTS: each reads in a task of its own, so none waits for another; pages
+//! are cut to what one text message holds. INFO is over before it could be given up: it has no task.
 
 use imgrepo_proto::limits::MAX_TEXT_BYTES;
-use imgrepo_proto::session::command::{Events, Have, List, Target};
+use imgrepo_proto::session::command::{Events, Have, List, Lost, Target};
 use imgrepo_proto::session::reply::ImageReply;
 use imgrepo_proto::session::view::ExifReply;
 use imgrepo_proto::{ErrorCode, Refusal};
@@ -47,6 +47,13 @@ pub(super) async fn have(flight: Flight, actor: Actor, have: Have) {
             .hint("ask for fewer hashes at once");
         text = flight.encode::<()>(Err(refusal));
     }
+    flight.reply_page(text).await;
+}
+
+pub(super) async fn lost(flight: Flight, actor: Actor, lost: Lost) {
+    let Ok(_page) = flight.common().pages.acquire().await else { return };
+    // At most 1,000 of some 90 bytes: always one message.
+    let text = flight.encode(flight.repository().lost(&actor, lost.after).await);
     flight.reply_page(text).await;
 }
 

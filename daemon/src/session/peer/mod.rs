@@ -13,9 +13,11 @@ use std::sync::Arc;
 
 use imgrepo_proto::limits::{MAX_HAVE, SessionLimits, V1_MAX_IMAGE_BYTES};
 use imgrepo_proto::session::command::{
-    Command, Download, Events, Have, List, Purge, Rename, Target, Upload, View,
+    Command, Download, Events, Have, List, Lost, Purge, Rename, Target, Upload, View,
 };
-use imgrepo_proto::session::reply::{EventsReply, HaveReply, ImageReply, ListReply, PurgeReply};
+use imgrepo_proto::session::reply::{
+    EventsReply, HaveReply, ImageReply, ListReply, LostReply, PurgeReply,
+};
 use imgrepo_proto::session::v1::Entry;
 use imgrepo_proto::session::view::{Exif, ExifReply};
 use imgrepo_proto::{BlobHash, ErrorCode, Refusal, Seq};
@@ -46,6 +48,8 @@ pub(crate) enum Heard {
     Bye,
     /// We are something else at the server.
     Actor,
+    /// The server has lost contents.
+    Lost,
     /// Nothing: it was a reply, or an event.
     Other,
 }
@@ -124,6 +128,14 @@ impl Peer {
         }
     }
 
+    /// Whether it had lost contents when the session began.
+    pub(crate) fn has_lost(&self) -> bool {
+        match &self.dialog {
+            Dialog::V2(v2) => v2.greeting.lost,
+            Dialog::V1(_) => false,
+        }
+    }
+
     /// Whether its session has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.dialog.is_over()
@@ -169,6 +181,14 @@ impl Peer {
             all.have.extend(part.have);
         }
         Ok(all)
+    }
+
+    /// Contents that the server has lost and that this person uploaded, behind this one.
+    ///
+    /// # Errors
+    /// As [`Peer::list`]; `unsupported` by an old server, and by one that does not ask for them.
+    pub(crate) async fn lost(&self, after: Option<BlobHash>) -> Result<LostReply, Refusal> {
+        self.look("ask what was lost", Command::Lost(Lost { after })).await
     }
 
     /// What the camera wrote into an image.

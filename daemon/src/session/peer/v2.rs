@@ -184,6 +184,7 @@ impl V2 {
                 *self.actor.lock().unwrap_or_else(PoisonError::into_inner) = actor;
                 return Heard::Actor;
             }
+            ServerMessage::Lost => return Heard::Lost,
         }
         Heard::Other
     }

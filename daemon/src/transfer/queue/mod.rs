@@ -6,6 +6,7 @@
 //! because the server tells a content that it has from one that it has not.
 
 mod attempt;
+mod healing;
 #[cfg(test)]
 mod histories;
 mod runner;
@@ -114,8 +115,12 @@ impl Queue {
             queue.0.state.prune(before).await?;
         }
         queue.sweep().await?;
+        let healing = healing::run(queue.0.clone(), end.clone());
         let runner = runner::Runner::new(queue.0.clone(), end);
-        Ok((queue, tokio::spawn(runner.run())))
+        let both = async {
+            tokio::join!(runner.run(), healing);
+        };
+        Ok((queue, tokio::spawn(both)))
     }
 
     /// Whose queue it is, as it changes: [`Queue::current`], a moment later.

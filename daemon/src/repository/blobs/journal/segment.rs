@@ -37,7 +37,7 @@ pub(super) struct Growing {
     end: u64,
 }
 
-fn header(hash: &BlobHash, bytes: u32) -> [u8; HEADER_BYTES as usize] {
+pub(super) fn header(hash: &BlobHash, bytes: u32) -> [u8; HEADER_BYTES as usize] {
     let mut header = [0; HEADER_BYTES as usize];
     header[..4].copy_from_slice(&MAGIC);
     header[4..8].copy_from_slice(&VERSION.to_le_bytes());

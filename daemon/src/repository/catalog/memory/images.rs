@@ -1,6 +1,7 @@
 //! Images in memory: what the rules ask of them, and a page of their records. Called by the catalog in
 //! memory, under its lock.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use imgrepo_proto::session::command::Sort;
@@ -8,6 +9,7 @@ use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{BlobHash, ImageId, ImageName, ImageRecord, PersonName};
 
 use super::Kept;
+use crate::repository::catalog::inspection::KeptContent;
 use crate::repository::catalog::page::PagePlan;
 use crate::repository::catalog::people::book::Book as _;
 use crate::repository::catalog::rules::Known;
@@ -55,6 +57,23 @@ impl Kept {
                 .collect(),
             next: last.filter(|_| looked_at.len() == limit as usize),
         }
+    }
+
+    pub(super) fn contents(&self, first_byte: u8) -> Vec<KeptContent> {
+        let mut contents = BTreeMap::new();
+        for image in self.images.values() {
+            let hash = image.hash;
+            if image.state == ImageState::Purged || hash.0[0] != first_byte {
+                continue;
+            }
+            let (size_bytes, most_bytes) = (image.size_bytes, image.size_bytes);
+            let new = KeptContent { hash, size_bytes, most_bytes, images: 0 };
+            let content = contents.entry(hash).or_insert(new);
+            content.size_bytes = content.size_bytes.min(image.size_bytes);
+            content.most_bytes = content.most_bytes.max(image.size_bytes);
+            content.images += 1;
+        }
+        contents.into_values().collect()
     }
 
     pub(super) fn page(&self, plan: &PagePlan) -> ListReply {

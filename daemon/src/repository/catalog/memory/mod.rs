@@ -16,6 +16,7 @@ use imgrepo_proto::session::reply::{EventsReply, ListReply};
 use imgrepo_proto::{BlobHash, ImageId, ImageName, PersonName, Refusal, RepositoryId, Seq};
 use jiff::Timestamp;
 
+use super::inspection::{Inspection, KeptContent};
 use super::page::{PagePlan, events_reply};
 use super::people::book::Book;
 use super::people::{
@@ -376,5 +377,33 @@ impl Catalog for MemoryCatalog {
 
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64> {
         Ok(self.kept().bytes_of(person))
+    }
+
+    fn contents(&self, first_byte: u8) -> CatalogResult<Vec<KeptContent>> {
+        Ok(self.kept().contents(first_byte))
+    }
+
+    fn images_of(&self, hash: BlobHash, limit: u32) -> CatalogResult<Vec<StoredImage>> {
+        let kept = self.kept();
+        let states = [ImageState::Listed, ImageState::Trashed];
+        let all = states.into_iter().flat_map(|state| kept.in_state(state));
+        let of_hash = all.filter(|image| image.hash == hash);
+        Ok(of_hash.take(limit as usize).cloned().collect())
+    }
+
+    fn inspect(&self, _: bool) -> CatalogResult<Inspection> {
+        let kept = self.kept();
+        let is_kept = |image: &&StoredImage| image.state != ImageState::Purged;
+        Ok(Inspection {
+            images: kept.images.values().filter(is_kept).count() as u64,
+            bytes: kept.bytes_of(None),
+            changes: kept.events.len() as u64,
+            ..Inspection::default()
+        })
+    }
+
+    fn recount(&self) -> CatalogResult<()> {
+        // Nothing is kept here that could be counted.
+        Ok(())
     }
 }

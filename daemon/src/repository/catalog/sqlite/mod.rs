@@ -4,6 +4,7 @@
 //! process of this program has the file open. SQL never leaves this folder.
 
 mod format;
+mod inspect;
 mod people;
 mod pictures;
 mod read;
@@ -26,6 +27,7 @@ use self::format::FORMAT;
 use self::rows::{Lookup, counter};
 use crate::database::{self, DatabaseError};
 
+use super::inspection::{Inspection, KeptContent};
 use super::page::PagePlan;
 use super::people::book::Book;
 use super::people::{Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, SecretHash};
@@ -343,6 +345,22 @@ impl Catalog for SqliteCatalog {
             Some(person) => people::bytes_of(reader, person),
             None => counter(reader, "bytes"),
         })
+    }
+
+    fn contents(&self, first_byte: u8) -> CatalogResult<Vec<KeptContent>> {
+        self.read(|reader| inspect::contents(reader, first_byte))
+    }
+
+    fn images_of(&self, hash: BlobHash, limit: u32) -> CatalogResult<Vec<StoredImage>> {
+        self.read(|reader| inspect::images_of(reader, hash, limit))
+    }
+
+    fn inspect(&self, thoroughly: bool) -> CatalogResult<Inspection> {
+        self.read(|reader| inspect::inspect(reader, thoroughly))
+    }
+
+    fn recount(&self) -> CatalogResult<()> {
+        self.write(inspect::recount)
     }
 }
 

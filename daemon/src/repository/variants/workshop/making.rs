@@ -39,7 +39,14 @@ impl Shared {
     pub(super) fn make(&self, job: Job) -> Result<Made, NotMade> {
         let Task { hash, part } = job.task;
         let blob = self.tools.blobs.open(hash).map_err(|error| passing("open a blob", &error))?;
-        let Some(blob) = blob else { return Err(NotMade::Gone) };
+        let Some(blob) = blob else {
+            let is_wanted = self.tools.catalog.is_referenced(hash);
+            return Err(if matches!(is_wanted, Ok(true)) {
+                NotMade::Damaged
+            } else {
+                NotMade::Gone
+            });
+        };
         let size_bytes = blob.size_bytes();
         let mut first = [0; DECIDING_BYTES];
         let len = usize::try_from(size_bytes).unwrap_or(usize::MAX).min(DECIDING_BYTES);
@@ -57,7 +64,12 @@ impl Shared {
         let mut read_at = |buffer: &mut [u8], offset| blob.read_exact_at(buffer, offset);
         let made = match (self.tools.render)(&order, size_bytes, &mut read_at, &self.stop) {
             Ok(made) => made,
-            Err(Unshown::NotViewable(why)) => return Err(self.fault(job.task, &why)),
+            Err(Unshown::NotViewable(why)) => {
+                return Err(match self.is_whole(hash) {
+                    true => self.fault(job.task, &why),
+                    false => NotMade::Damaged,
+                });
+            }
             Err(Unshown::Passing(error)) => {
                 return Err(match self.stop.load(Ordering::Relaxed) {
                     true => NotMade::Passing(faults::shutting_down()),
@@ -79,6 +91,12 @@ impl Shared {
             self.agenda().large(hash);
         }
         Ok(made)
+    }
+
+    /// Whether a content that cannot be shown is what it was; where it is not, that is why.
+    fn is_whole(&self, hash: BlobHash) -> bool {
+        let hashed = self.tools.blobs.hash_anew(hash, &mut |_| !self.stop.load(Ordering::Relaxed));
+        !matches!(hashed, Ok(Some(anew)) if anew.hash != hash)
     }
 
     /// Puts pictures into the cache. What it does not take is made again when somebody asks.
