@@ -268,3 +268,49 @@ fn partial_uploads_are_remembered_until_their_content_is_stored() {
         assert_eq!(scene.catalog.partials().unwrap(), all[2..]);
     }
 }
+
+#[test]
+fn contents_are_told_by_their_first_byte_with_the_images_that_have_them() {
+    for scene in both() {
+        for (text, of) in [("a", 1), ("b", 2), ("c", 3)] {
+            scene.store(text, of);
+        }
+        let mut of_bo = scene.new_image("d", 1, Again::Reuse);
+        of_bo.person = scene.bo;
+        scene.change_by(scene.bo, Change::Store(of_bo), now()).unwrap();
+        scene.change(Change::Delete(ImageId(1))).unwrap();
+        for id in [ImageId(3)] {
+            scene.change(Change::Delete(id)).unwrap();
+            scene.change(Change::Purge(id)).unwrap();
+        }
+        let contents = |byte| {
+            let contents = scene.catalog.contents(byte).unwrap();
+            let told = |it: &imgrepod::repository::catalog::inspection::KeptContent| {
+                assert_eq!(it.size_bytes, it.most_bytes);
+                (it.hash, it.size_bytes, it.images)
+            };
+            contents.iter().map(told).collect::<Vec<_>>()
+        };
+        assert_eq!(contents(1), [(hash(1), 1001, 2)]);
+        assert_eq!(contents(2), [(hash(2), 1002, 1)]);
+        assert_eq!(contents(3), [], "purged");
+        assert_eq!(contents(0xff), []);
+        let images = |of, limit| {
+            let images = scene.catalog.images_of(hash(of), limit).unwrap();
+            images.iter().map(|image| image.record.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(images(1, 9), [4, 1], "the listed ones first");
+        assert_eq!(images(1, 1), [4]);
+        assert_eq!(images(3, 9), [0; 0]);
+        for thoroughly in [false, true] {
+            let found = scene.catalog.inspect(thoroughly).unwrap();
+            assert_eq!((found.images, found.bytes, found.changes), (3, 3004, 7));
+            let faults = (found.gaps, found.counts, found.contradictions, found.damage);
+            assert_eq!(faults, (vec![], vec![], vec![], vec![]));
+        }
+        scene.catalog.recount().unwrap();
+        assert_eq!(scene.catalog.listed().unwrap(), 2);
+        assert_eq!(scene.catalog.kept_bytes(None).unwrap(), 3004);
+        assert_eq!(contents(1), [(hash(1), 1001, 2)]);
+    }
+}

@@ -7,6 +7,7 @@
 mod classic;
 mod classic_export;
 mod ends;
+mod fsck;
 mod full;
 mod life;
 mod people;

@@ -68,6 +68,40 @@ fn conforms(store: &dyn BlobStore, scratch: &Path) {
     assert_eq!(read(store, hash(b"a")).as_deref(), Some(&b"a"[..]));
     assert_eq!(all(), placed);
 
+    // As the disk has them.
+    let mut sized: Vec<(BlobHash, u64)> =
+        (0..=u8::MAX).flat_map(|byte| store.sizes(byte).unwrap()).collect();
+    sized.sort_unstable();
+    let sizes = |hash: &BlobHash| (*hash, read(store, *hash).unwrap().len() as u64);
+    assert_eq!(sized, placed.iter().map(sizes).collect::<Vec<_>>());
+    for hash in &placed {
+        let mut heard = 0;
+        let mut goes_on = |bytes| {
+            heard += bytes;
+            true
+        };
+        let anew = store.hash_anew(*hash, &mut goes_on).unwrap().unwrap();
+        assert_eq!((anew.hash, anew.bytes), (*hash, heard));
+        assert_eq!(sizes(hash).1, heard);
+    }
+    assert!(store.hash_anew(unknown, &mut |_| true).unwrap().is_none());
+    assert!(store.inspect().is_empty());
+
+    // Moved aside, whole, and back again.
+    for (seed, hash) in placed.iter().enumerate() {
+        let (content, aside) = (read(store, *hash).unwrap(), scratch.join(format!("aside{seed}")));
+        assert!(store.set_aside(*hash, &aside).unwrap());
+        assert_eq!(std::fs::read(&aside).unwrap(), content);
+        // Below one in the journal there may be one in its place.
+        let below = store.set_aside(*hash, &scratch.join(format!("below{seed}"))).unwrap();
+        assert!(!below || content == b"a");
+        assert!(store.open(*hash).unwrap().is_none());
+        assert!(!store.set_aside(*hash, &scratch.join("none")).unwrap());
+        place(store, scratch, &content);
+    }
+    assert_eq!(all(), placed);
+    store.append(&[small(b"c")]).unwrap();
+
     // Ranges, and no further than the end.
     let big = store.open(hash(&[3; 300_000])).unwrap().unwrap();
     let appended = store.open(hash(b"c")).unwrap().unwrap();

@@ -218,3 +218,27 @@ fn what_is_removed_while_it_settles_stays_away() {
         assert!(!placed(data.path(), hash));
     }
 }
+
+#[test]
+fn a_flipped_bit_of_a_head_is_found_before_it_costs_what_follows_it() {
+    let data = tempfile::tempdir().unwrap();
+    let store = unsettled(data.path());
+    let all = contents(0..5, 700);
+    store.append(&all).unwrap();
+    assert!(store.inspect().is_empty());
+    let segment = segments(data.path()).remove(0);
+    let whole = fs::read(&segment).unwrap();
+    for bit in 0..8 * usize::try_from(HEADER_BYTES).unwrap() {
+        let mut flipped = whole.clone();
+        flipped[748 * 2 + bit / 8] ^= 1 << (bit % 8);
+        fs::write(&segment, &flipped).unwrap();
+        let told = store.inspect();
+        assert_eq!(told.len(), 1, "bit {bit}");
+        assert!(told[0].contains(&all[2].0.to_string()));
+    }
+    fs::write(&segment, &whole).unwrap();
+    assert!(store.inspect().is_empty());
+    fs::write(&segment, &whole[..whole.len() - 10]).unwrap();
+    let short = (all[4].0, 690);
+    assert!(store.sizes(all[4].0.0[0]).unwrap().contains(&short));
+}
