@@ -112,6 +112,7 @@ pub(crate) fn unexpected(outcome: &Outcome) -> Refusal {
         Outcome::Exif(_) => "what a camera wrote",
         Outcome::People(_) => "something about people",
         Outcome::Left(_) => "that a repository was left",
+        Outcome::Maintenance(_) => "work on the repository",
         Outcome::Window(_) => "what the window shows",
     };
     Refusal::new(ErrorCode::Internal, format!("the daemon answered with {what}"))

@@ -24,6 +24,7 @@ mod command;
 mod cost;
 mod dropped;
 mod flow;
+mod fsck;
 mod http;
 mod idle;
 mod listing;
@@ -116,6 +117,9 @@ fn main() -> anyhow::Result<()> {
     }
     if is_wanted("catalog") {
         runtime.block_on(catalog::measure(&work.path().join("catalog"), &mut report))?;
+    }
+    if is_wanted("fsck") {
+        fsck::measure(&work.path().join("fsck"), &mut report)?;
     }
     report.finish(&kept.join("figures.json"))
 }

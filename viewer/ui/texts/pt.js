@@ -105,6 +105,8 @@ const pt = {
   "refused.conflict": "Alguém foi mais rápido. Veja como está agora e tente de novo.",
   "refused.not_an_image": "O arquivo não é uma imagem que se conheça aqui.",
   "refused.not_viewable": "Esta imagem não pode ser mostrada aqui.",
+  "refused.damaged":
+    "O conteúdo está danificado no servidor. Quem ainda tem o arquivo pode enviá-lo de novo.",
   "refused.too_large": "O arquivo é maior do que se aceita aqui.",
   "refused.bad_name": "Esse nome não pode ser usado. Escolha outro: sem barras, e mais curto se for longo.",
   "refused.wrong_size": "O arquivo mudou durante o envio. Envie de novo.",

@@ -15,6 +15,7 @@ use imgrepo_proto::{BlobHash, Refusal};
 use super::blobs::{BlobStore, Reading};
 use super::catalog::inspection::KeptContent;
 use super::maintenance::Told;
+use super::pins::Removal;
 use super::queue::Work;
 use super::{Inner, faults};
 use compare::{Doubt, compare};
@@ -188,7 +189,6 @@ impl Run<'_> {
             false => Mended::NotTried,
             true => {
                 let Inner { pins, catalog, blobs, .. } = &**self.inner;
-                use super::pins::Removal;
                 match pins.remove_garbage(hash, &**catalog, &**blobs) {
                     Removal::Removed => Mended::Done("it was removed"),
                     // An image has it now, so nothing is left over.
@@ -219,22 +219,19 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether what is there are the bytes of this hash, by another look at the disk.
+    fn is_whole(&self, hash: BlobHash) -> bool {
+        matches!(self.raw().hash_anew(hash, &mut |_| true), Ok(Some(anew)) if anew.hash == hash)
+    }
+
     /// A content whose bytes are not its own. It is lost from now on.
     fn damaged(&mut self, hash: BlobHash, why: &str) -> Result<(), Refusal> {
         let sound = &self.inner.sound;
         sound.lost().mark(hash, &why);
         let mut aside = None;
-        // Once more than needed: below a damaged one in the journal there may be a whole one.
-        while self
-            .raw()
-            .hash_anew(hash, &mut |_| true)
-            .ok()
-            .flatten()
-            .is_none_or(|anew| anew.hash != hash)
-        {
-            if !self.wanted.repair {
-                break;
-            }
+        let mut is_whole = self.is_whole(hash);
+        // Below a damaged one in the journal there may be a whole one in its place.
+        while self.wanted.repair && !is_whole {
             match sound.set_aside(hash) {
                 Ok(true) => aside = Some(Mended::Done("its bytes were moved to `damaged`")),
                 Ok(false) => break,
@@ -243,11 +240,11 @@ impl Run<'_> {
                     break;
                 }
             }
+            is_whole = self.is_whole(hash);
         }
-        let is_whole = matches!(self.raw().hash_anew(hash, &mut |_| true), Ok(Some(anew)) if anew.hash == hash);
         if is_whole {
             // It was healed meanwhile, or lay there twice.
-            self.inner.sound.lost().unmark(hash);
+            sound.lost().unmark(hash);
             return Ok(());
         }
         self.lost(FaultKind::Damaged, hash, why, aside.as_ref())

@@ -65,6 +65,9 @@ pub(super) fn refused(name: &str, refusal: &Refusal) -> String {
         ErrorCode::Busy => "o servidor está ocupado; tente de novo em instantes",
         ErrorCode::Denied => "sem permissão",
         ErrorCode::ShuttingDown => "o servidor está sendo encerrado",
+        ErrorCode::Damaged => {
+            "o conteúdo está danificado no servidor; quem ainda tem o arquivo pode enviá-lo de novo"
+        }
         ErrorCode::Internal => "falha interna do servidor",
         _ => return format!("Erro: '{name}': {}", shown(&refusal.message)),
     };

@@ -3,10 +3,10 @@
 //!
 //! A header is `imgj`, the version and the length (u32, little endian), four zero bytes, and the
 //! BLAKE3 hash. A tail that a power cut tore is told by its headers and hashes: nothing in it was
-//! acknowledged.
+//! acknowledged. What is damaged is told in the same way, and costs no other content.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, IoSlice, Read};
+use std::io::{self, IoSlice, Read};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -20,8 +20,8 @@ const MAGIC: [u8; 4] = *b"imgj";
 const VERSION: u32 = 1;
 pub(super) const HEADER_BYTES: u64 = 48;
 
-/// Read at a time when a segment is replayed.
-const REPLAY_BYTES: usize = 1024 * 1024;
+/// More than a segment ever has: its 32 MiB, and the group that exceeded them.
+const MOST_BYTES: u64 = 128 * 1024 * 1024;
 
 /// A content in a segment: where its bytes begin, and how many they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,53 +85,58 @@ impl Growing {
     }
 }
 
-/// The whole contents in a file, up to the first header that is none.
+/// The whole contents in a file. What is damaged or torn costs itself alone: behind a head that is none
+/// the next one is looked for, and what its hash confirms is a content wherever it stands.
 ///
 /// # Errors
-/// The disk's, and a header of a version that this program does not know.
+/// The disk's, and a file of a version that this program does not know.
 pub(super) fn replay(file: impl Read) -> io::Result<Vec<(BlobHash, Extent)>> {
-    let mut reader = BufReader::with_capacity(REPLAY_BYTES, file);
-    let mut found = Vec::new();
-    let mut at = 0;
-    let mut content = Vec::new();
-    loop {
-        let mut header = [0; HEADER_BYTES as usize];
-        if !is_filled(reader.read_exact(&mut header))? {
-            return Ok(found);
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        match whole(head, &bytes[at + head.len()..]) {
+            Some((hash, len)) => {
+                let start = at as u64 + HEADER_BYTES;
+                found.push((hash, Extent { start, bytes: len }));
+                at += head.len() + len as usize;
+            }
+            None => {
+                let next = bytes[at + 1..].windows(MAGIC.len()).position(|bytes| bytes == MAGIC);
+                let Some(next) = next else { break };
+                at += 1 + next;
+            }
         }
-        let number = |from: usize| {
-            u32::from_le_bytes([header[from], header[from + 1], header[from + 2], header[from + 3]])
-        };
-        let bytes = number(8);
-        if header[..4] != MAGIC || number(4) == 0 || u64::from(bytes) > APPENDED_BYTES {
-            return Ok(found);
+    }
+    let version = bytes.first_chunk().and_then(version);
+    match version {
+        // Of one that is known, another version is a damaged head.
+        Some(version) if version != VERSION && version != 0 && found.is_empty() => {
+            let message = format!("the journal's version {version} is not known here");
+            Err(io::Error::new(io::ErrorKind::InvalidData, message))
         }
-        if number(4) != VERSION {
-            let message = format!("the journal's version {} is not known here", number(4));
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        content.resize(bytes as usize, 0);
-        if !is_filled(reader.read_exact(&mut content))? {
-            return Ok(found);
-        }
-        let mut hash = [0; 32];
-        hash.copy_from_slice(&header[16..]);
-        let start = at + HEADER_BYTES;
-        at = start + u64::from(bytes);
-        // A content that is damaged says nothing of those behind it.
-        if blake3::hash(&content).as_bytes() == &hash {
-            found.push((BlobHash(hash), Extent { start, bytes }));
-        }
+        _ => Ok(found),
     }
 }
 
-/// Whether there was enough to read; the end is no error.
-fn is_filled(read: io::Result<()>) -> io::Result<bool> {
-    match read {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
+/// The version that a head says; None of what is no head.
+fn version(head: &[u8; HEADER_BYTES as usize]) -> Option<u32> {
+    (head[..4] == MAGIC).then(|| number(head, 4))
+}
+
+fn number(head: &[u8; HEADER_BYTES as usize], from: usize) -> u32 {
+    u32::from_le_bytes([head[from], head[from + 1], head[from + 2], head[from + 3]])
+}
+
+/// The content behind a head, by its hash and its length, where it is all there.
+fn whole(head: &[u8; HEADER_BYTES as usize], rest: &[u8]) -> Option<(BlobHash, u32)> {
+    let len = number(head, 8);
+    if version(head) != Some(VERSION) || u64::from(len) > APPENDED_BYTES {
+        return None;
     }
+    let content = rest.get(..len as usize)?;
+    let hash = BlobHash(*head.last_chunk()?);
+    (blake3::hash(content).as_bytes() == &hash.0).then_some((hash, len))
 }
 
 #[cfg(test)]
@@ -168,8 +173,23 @@ mod tests {
         let mut damaged = bytes.clone();
         damaged[100] ^= 1;
         assert_eq!(torn(&damaged), whole[1..]);
+        // So does damage of a head, whichever bit of it.
+        for bit in 0..8 * HEADER_BYTES as usize {
+            for (content, at) in [(0, 0), (1, 3048)] {
+                let mut damaged = bytes.clone();
+                damaged[at + bit / 8] ^= 1 << (bit % 8);
+                let found = torn(&damaged);
+                let others: Vec<_> =
+                    whole.iter().filter(|other| **other != whole[content]).copied().collect();
+                // Four bytes of it say nothing.
+                let is_whole = (12..16).contains(&(bit / 8));
+                assert_eq!(&found, if is_whole { &whole } else { &others }, "bit {bit}");
+            }
+        }
         let mut newer = bytes;
-        newer[4] = 2;
+        for at in [0, 3048, 3096] {
+            newer[at + 4] = 2;
+        }
         let error = replay(&newer[..]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
