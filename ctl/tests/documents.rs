@@ -101,6 +101,7 @@ fn repository(request: &Request, streamed: &[u8]) -> Vec<Say> {
         | Request::Wait
         | Request::Limit { .. }
         | Request::Leave
+        | Request::Maintenance(_)
         | Request::Examine => panic!("not asked here: {request:?}"),
         Request::Data(_) | Request::End => vec![],
     }

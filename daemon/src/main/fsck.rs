@@ -111,7 +111,7 @@ fn summary(checked: &Checked, args: &Args) -> String {
     let verdict = match (faults, faults - repaired) {
         (0, _) => "everything is there".to_owned(),
         (found, 0) => format!("found {found}, all put right"),
-        (found, left) if args.repair => format!("found {found}, {left} of them are left"),
+        (found, left) if args.repair => format!("found {found}, left {left}"),
         (found, _) => format!("found {found}; --repair puts right what can be"),
     };
     format!("{lines}\n{verdict}")

@@ -243,3 +243,40 @@ async fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     assert_eq!(all.iter().map(|upload| upload.id).collect::<Vec<_>>(), queued);
     state.close().await;
 }
+
+#[tokio::test]
+async fn what_a_server_lost_is_found_by_its_hash_and_queued_once_more() {
+    let kept = Kept::new().await;
+    let other = kept.state.join("r2".to_owned(), ana(), "ws://b/".to_owned()).await.unwrap();
+    let folder = kept.folder("/p").await;
+    for name in ["/p/kept", "/p/moved", "/p/gone"] {
+        kept.see(&folder, name, 10, How::Settled).await;
+    }
+    let by_hand = kept.enqueue("hand", 10).await;
+    let ids = kept.take(Lane::Small, 9, at(1)).await;
+    let hash = BlobHash([5; 32]);
+    let receipt = || End::Receipt { hash, image: ImageId(9), duplicate: false };
+    for id in &ids {
+        kept.end(*id, receipt()).await;
+    }
+    kept.state.put_away(ids[1], Some("/done/moved".into())).await.unwrap();
+    kept.state.put_away(ids[2], None).await.unwrap();
+    let wanted = vec![BlobHash([1; 32]), hash];
+    let held = kept.state.held(kept.mine, wanted.clone()).await.unwrap();
+    let told: Vec<_> = held.iter().map(|it| (it.id, it.is_moved, it.hash)).collect();
+    assert_eq!(told, [(ids[0], false, hash), (ids[1], true, hash), (by_hand, false, hash)]);
+    assert_eq!(held[0].path, std::path::Path::new("/p/kept"));
+    assert_eq!(held[1].path, std::path::Path::new("/done/moved"));
+    assert_eq!(kept.state.held(other, wanted.clone()).await.unwrap(), []);
+    assert_eq!(kept.state.held(kept.mine, vec![]).await.unwrap(), []);
+
+    assert!(kept.state.once_more(ids[0], at(5)).await.unwrap());
+    assert!(!kept.state.once_more(ids[0], at(5)).await.unwrap(), "it is under way");
+    assert!(!kept.state.once_more(ids[1], at(5)).await.unwrap(), "another file may be there");
+    assert_eq!(kept.state.held(kept.mine, wanted).await.unwrap().len(), 2);
+    let turns = kept.state.take(kept.mine, Lane::Small, 9, at(6)).await.unwrap().turns;
+    assert_eq!((turns.len(), turns[0].id), (1, ids[0]));
+    assert_eq!((turns[0].hash, turns[0].unless_deleted), (Some(hash), true));
+    kept.end(ids[0], End::Receipt { hash, image: ImageId(9), duplicate: true }).await;
+    assert_eq!(kept.story("/p/kept").await.state, Duplicate);
+}
