@@ -106,7 +106,9 @@ impl V2 {
             while let Some(Ok(message)) = stream.next().await {
                 let (id, what, last) = match message {
                     Message::Text(text) => match ServerMessage::decode(&text).expect("a message") {
-                        ServerMessage::Event(_) | ServerMessage::Actor(_) => continue,
+                        ServerMessage::Event(_) | ServerMessage::Actor(_) | ServerMessage::Lost => {
+                            continue;
+                        }
                         reply => {
                             let (id, last) = address(&reply);
                             (id, Heard::Reply(reply), last)
@@ -288,7 +290,7 @@ fn address(reply: &ServerMessage) -> (Option<u32>, bool) {
         ServerMessage::Ready { id, .. }
         | ServerMessage::Ack { id, .. }
         | ServerMessage::SizeInfo { id, .. } => (Some(*id), false),
-        ServerMessage::Event(_) | ServerMessage::Actor(_) => (None, false),
+        ServerMessage::Event(_) | ServerMessage::Actor(_) | ServerMessage::Lost => (None, false),
     }
 }
 

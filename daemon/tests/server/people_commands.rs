@@ -44,7 +44,7 @@ fn expected(command: CommandKind, state: State) -> &'static str {
         C::Auth | C::Join | C::Ack => "bad_request",
         C::List | C::Info | C::Have | C::Download | C::View | C::Exif | C::Events => "",
         C::Cancel | C::Disconnect => "",
-        C::Upload => only(!matches!(state, Viewer | GuestView), "denied"),
+        C::Upload | C::Lost => only(!matches!(state, Viewer | GuestView), "denied"),
         C::Rename | C::Delete => only(is_admin, "denied"),
         // What is in another's trash is not there.
         C::Restore | C::Purge => only(is_admin, "not_found"),
@@ -75,6 +75,7 @@ fn arguments(command: CommandKind, invitation: u64, device: u64) -> Value {
         C::Revoke => json!({"device": device}),
         C::Auth
         | C::List
+        | C::Lost
         | C::Ack
         | C::Events
         | C::Invite

@@ -50,6 +50,8 @@ struct Session {
     actor: Option<Actor>,
     /// Wakes when contents are lost.
     losses: watch::Receiver<u64>,
+    /// The client was told so, and has not asked since: what it hears then tells it all.
+    is_told: bool,
     /// Counts what may have become of the actor.
     people: watch::Receiver<u64>,
     tasks: JoinSet<()>,
@@ -81,6 +83,7 @@ pub(super) async fn run(
         seat: None,
         actor: None,
         losses: context.repository.loses(),
+        is_told: false,
         people: context.repository.people_changed(),
         tasks: JoinSet::new(),
         acts: JoinSet::new(),
@@ -149,7 +152,8 @@ impl Session {
     /// Contents are lost: whoever may bring them back hears that there are some.
     fn lost(&mut self) {
         let may_upload = |actor: &Actor| authorize(actor, Action::Upload, Object::Any).is_ok();
-        if self.actor.as_ref().is_some_and(may_upload) {
+        if !self.is_told && self.actor.as_ref().is_some_and(may_upload) {
+            self.is_told = true;
             self.common.outbox.push(ServerMessage::Lost.encode());
         }
     }
@@ -236,7 +240,11 @@ impl Session {
             (Command::List(list), _) => self.tasks.spawn(read::list(flight, actor, list)),
             (Command::Info(target), _) => return read::info(flight, actor, target),
             (Command::Have(have), _) => self.tasks.spawn(read::have(flight, actor, have)),
-            (Command::Lost(lost), _) => self.tasks.spawn(read::lost(flight, actor, lost)),
+            (Command::Lost(lost), _) => {
+                // Before it is looked: what is lost from here on is told again.
+                self.is_told = false;
+                self.tasks.spawn(read::lost(flight, actor, lost))
+            }
             (Command::Events(events), _) => self.tasks.spawn(read::events(flight, events)),
             (command, _) if is_of_people(&command) => {
                 self.acts.spawn(people::carry_out(flight, actor, command))

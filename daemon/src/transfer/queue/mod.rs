@@ -117,10 +117,7 @@ impl Queue {
         queue.sweep().await?;
         let healing = healing::run(queue.0.clone(), end.clone());
         let runner = runner::Runner::new(queue.0.clone(), end);
-        let both = async {
-            tokio::join!(runner.run(), healing);
-        };
-        Ok((queue, tokio::spawn(both)))
+        Ok((queue, tokio::spawn(async { drop(tokio::join!(runner.run(), healing)) })))
     }
 
     /// Whose queue it is, as it changes: [`Queue::current`], a moment later.
@@ -176,8 +173,7 @@ impl Queue {
             Ok((real, source.stamp()))
         };
         let (path, stamp) = blocking(look).await?;
-        let content = QueuedContent::File(path);
-        let membership = self.whose().await?;
+        let (content, membership) = (QueuedContent::File(path), self.whose().await?);
         self.add(NewUpload { membership, content, name, stamp, unless_deleted }).await
     }
 
@@ -206,8 +202,7 @@ impl Queue {
             Ok((spooling, finished))
         };
         let (spooling, (number, stamp)) = blocking(finish).await?;
-        let content = QueuedContent::Spooled(number);
-        let membership = self.whose().await?;
+        let (content, membership) = (QueuedContent::Spooled(number), self.whose().await?);
         let id = self.add(NewUpload { membership, content, name, stamp, unless_deleted }).await?;
         spooling.keep();
         Ok(id)

@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -26,14 +26,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
-use super::anew::{self, Anew};
-use super::files::{FileBlobs, read_at_once, read_exact_at};
+use super::anew::Anew;
+use super::files::FileBlobs;
 use super::{Blob, BlobStore};
 use crate::repository::durable::{self, SyncPoint};
-use segment::{Extent, Growing, HEADER_BYTES};
+use segment::{Extent, Growing, HEADER_BYTES, JournalBlob};
 
 mod segment;
 mod settle;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -48,9 +49,6 @@ const JOURNAL_BYTES: u64 = 1024 * 1024 * 1024;
 /// What a content counts for at least, so that the index of many tiny ones is bounded too: 32,768
 /// entries, some 4 MiB.
 const LEAST_COST_BYTES: u64 = 32 * 1024;
-
-/// What is read of a damaged content at once, to be moved aside: a disk's sector.
-const SALVAGED_BYTES: usize = 4096;
 
 /// Whether an image has this content.
 pub(crate) type IsReferenced<'a> = &'a dyn Fn(BlobHash) -> io::Result<bool>;
@@ -108,14 +106,6 @@ struct Spot {
 impl State {
     fn cost_bytes(&self) -> u64 {
         self.segments.values().map(|segment| segment.cost_bytes).sum()
-    }
-
-    /// Bytes of a content that its segment's file has.
-    fn bytes_there(&self, spot: &Spot) -> u64 {
-        let segment = self.segments.get(&spot.segment);
-        let len = segment.and_then(|segment| segment.file.metadata().ok()).map(|told| told.len());
-        let bytes = u64::from(spot.extent.bytes);
-        len.map_or(bytes, |len| len.saturating_sub(spot.extent.start).min(bytes))
     }
 
     fn enter(&mut self, hash: BlobHash, spot: Spot) {
@@ -261,7 +251,7 @@ impl BlobStore for DiskBlobs {
                 && let Some(segment) = state.segments.get(&spot.segment)
             {
                 let file = segment.file.clone();
-                return Ok(Some(Arc::new(JournalBlob { file, extent: spot.extent })));
+                return Ok(Some(Arc::new(JournalBlob::new(file, spot.extent))));
             }
         }
         // What has left the index meanwhile was in its place before.
@@ -289,18 +279,7 @@ impl BlobStore for DiskBlobs {
     }
 
     fn sizes(&self, first_byte: u8) -> io::Result<Vec<(BlobHash, u64)>> {
-        // As in `slice`. Of what is in both, the index has the one that is read.
-        let journaled: Vec<(BlobHash, u64)> = {
-            let state = lock(&self.shared.state);
-            let of_slice = state.index.iter().filter(|(hash, _)| hash.0[0] == first_byte);
-            of_slice.map(|(hash, spot)| (*hash, state.bytes_there(spot))).collect()
-        };
-        let mut found: HashMap<BlobHash, u64> =
-            self.shared.files.sizes(first_byte)?.into_iter().collect();
-        found.extend(journaled);
-        let mut found = Vec::from_iter(found);
-        found.sort_unstable();
-        Ok(found)
+        self.shared.sizes(first_byte)
     }
 
     fn hash_anew(
@@ -308,61 +287,15 @@ impl BlobStore for DiskBlobs {
         hash: BlobHash,
         goes_on: &mut dyn FnMut(u64) -> bool,
     ) -> io::Result<Option<Anew>> {
-        let spot = lock(&self.shared.state).index.get(&hash).copied();
-        if let Some(Spot { segment, extent: Extent { start, bytes } }) = spot {
-            let path = self.shared.path(segment);
-            match anew::hash(&path, start, Some(u64::from(bytes)), goes_on) {
-                // The segment went: all of it has come to its place.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                hashed => return hashed.map(Some),
-            }
-        }
-        self.shared.files.hash_anew(hash, goes_on)
+        self.shared.hash_anew(hash, goes_on)
     }
 
     fn set_aside(&self, hash: BlobHash, to: &Path) -> io::Result<bool> {
-        let _places = lock(&self.shared.places);
-        let journaled = {
-            let state = lock(&self.shared.state);
-            let spot = state.index.get(&hash).copied();
-            spot.and_then(|spot| Some((spot, state.segments.get(&spot.segment)?.file.clone())))
-        };
-        let Some((spot, file)) = journaled else { return self.shared.files.set_aside(hash, to) };
-        let mut content = vec![0; spot.extent.bytes as usize];
-        // What the disk does not give is zeros: the rest may still be of use to somebody.
-        for (at, piece) in
-            (spot.extent.start..).step_by(SALVAGED_BYTES).zip(content.chunks_mut(SALVAGED_BYTES))
-        {
-            if read_exact_at(&file, piece, at).is_err() {
-                piece.fill(0);
-            }
-        }
-        let written = write_whole(to, &content);
-        if written.is_err() {
-            remove_file(to);
-        }
-        written?;
-        lock(&self.shared.state).leave(hash, Some(spot));
-        Ok(true)
+        self.shared.set_aside(hash, to)
     }
 
     fn inspect(&self) -> Vec<String> {
-        let spots: Vec<(BlobHash, Spot, Arc<File>)> = {
-            let state = lock(&self.shared.state);
-            let with_file = |(hash, spot): (&BlobHash, &Spot)| {
-                Some((*hash, *spot, state.segments.get(&spot.segment)?.file.clone()))
-            };
-            state.index.iter().filter_map(with_file).collect()
-        };
-        let is_damaged = |(hash, spot, file): &(BlobHash, Spot, Arc<File>)| {
-            let mut header = [0; HEADER_BYTES as usize];
-            let read = read_exact_at(file, &mut header, spot.extent.start - HEADER_BYTES);
-            read.is_err() || header != segment::header(hash, spot.extent.bytes)
-        };
-        let words = |(hash, spot, _): &(BlobHash, Spot, Arc<File>)| {
-            format!("the head of content {hash} in the journal's file {} is damaged", spot.segment)
-        };
-        spots.iter().filter(|spot| is_damaged(spot)).map(words).collect()
+        self.shared.inspect()
     }
 
     fn close(&self) {
@@ -389,17 +322,6 @@ impl Shared {
     fn is_long(&self, number: u64) -> bool {
         let state = lock(&self.state);
         state.segments.get(&number).is_none_or(|segment| segment.cost_bytes >= SEGMENT_BYTES)
-    }
-}
-
-/// Writes a new file, for good.
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(content)?;
-    durable::sync_bytes(SyncPoint::Blob, &file)?;
-    match path.parent() {
-        Some(directory) => durable::sync_directory(SyncPoint::Layout, directory),
-        None => Ok(()),
     }
 }
 
@@ -463,32 +385,5 @@ fn remove_file(path: &Path) {
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!("cannot remove `{}`: {error}", path.display());
-    }
-}
-
-/// A content in a segment, which stays readable when the segment is removed.
-struct JournalBlob {
-    file: Arc<File>,
-    extent: Extent,
-}
-
-impl Blob for JournalBlob {
-    fn size_bytes(&self) -> u64 {
-        u64::from(self.extent.bytes)
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let end = offset.checked_add(buffer.len() as u64);
-        if end.is_none_or(|end| end > self.size_bytes()) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        read_exact_at(&self.file, buffer, self.extent.start + offset)
-    }
-
-    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> usize {
-        // Behind it is another's.
-        let left = self.size_bytes().saturating_sub(offset);
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        read_at_once(&self.file, &mut buffer[..len], self.extent.start.saturating_add(offset))
     }
 }

@@ -8,11 +8,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
-use crate::repository::blobs::APPENDED_BYTES;
+use crate::repository::blobs::files::{read_at_once, read_exact_at};
+use crate::repository::blobs::{APPENDED_BYTES, Blob};
 use crate::repository::durable::{self, SyncPoint};
 use crate::repository::gather::write_all;
 
@@ -137,6 +139,39 @@ fn whole(head: &[u8; HEADER_BYTES as usize], rest: &[u8]) -> Option<(BlobHash, u
     let content = rest.get(..len as usize)?;
     let hash = BlobHash(*head.last_chunk()?);
     (blake3::hash(content).as_bytes() == &hash.0).then_some((hash, len))
+}
+
+/// A content in a segment, which stays readable when the segment is removed.
+pub(super) struct JournalBlob {
+    file: Arc<File>,
+    extent: Extent,
+}
+
+impl JournalBlob {
+    pub(super) fn new(file: Arc<File>, extent: Extent) -> JournalBlob {
+        JournalBlob { file, extent }
+    }
+}
+
+impl Blob for JournalBlob {
+    fn size_bytes(&self) -> u64 {
+        u64::from(self.extent.bytes)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(buffer.len() as u64);
+        if end.is_none_or(|end| end > self.size_bytes()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        read_exact_at(&self.file, buffer, self.extent.start + offset)
+    }
+
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> usize {
+        // Behind it is another's.
+        let left = self.size_bytes().saturating_sub(offset);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        read_at_once(&self.file, &mut buffer[..len], self.extent.start.saturating_add(offset))
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{BlobHash, ImageId, ImageName, ImageRecord, PersonName};
 
 use super::Kept;
-use crate::repository::catalog::inspection::KeptContent;
+use crate::repository::catalog::inspection::{Inspection, KeptContent};
 use crate::repository::catalog::page::PagePlan;
 use crate::repository::catalog::people::book::Book as _;
 use crate::repository::catalog::rules::Known;
@@ -74,6 +74,23 @@ impl Kept {
             content.images += 1;
         }
         contents.into_values().collect()
+    }
+
+    pub(super) fn images_of(&self, hash: BlobHash, limit: u32) -> Vec<StoredImage> {
+        let states = [ImageState::Listed, ImageState::Trashed];
+        let all = states.into_iter().flat_map(|state| self.in_state(state));
+        all.filter(|image| image.hash == hash).take(limit as usize).cloned().collect()
+    }
+
+    /// Nothing is kept twice here that could disagree.
+    pub(super) fn inspect(&self) -> Inspection {
+        let is_kept = |image: &&StoredImage| image.state != ImageState::Purged;
+        Inspection {
+            images: self.images.values().filter(is_kept).count() as u64,
+            bytes: self.bytes_of(None),
+            changes: self.events.len() as u64,
+            ..Inspection::default()
+        }
     }
 
     pub(super) fn page(&self, plan: &PagePlan) -> ListReply {

@@ -384,22 +384,11 @@ impl Catalog for MemoryCatalog {
     }
 
     fn images_of(&self, hash: BlobHash, limit: u32) -> CatalogResult<Vec<StoredImage>> {
-        let kept = self.kept();
-        let states = [ImageState::Listed, ImageState::Trashed];
-        let all = states.into_iter().flat_map(|state| kept.in_state(state));
-        let of_hash = all.filter(|image| image.hash == hash);
-        Ok(of_hash.take(limit as usize).cloned().collect())
+        Ok(self.kept().images_of(hash, limit))
     }
 
     fn inspect(&self, _: bool) -> CatalogResult<Inspection> {
-        let kept = self.kept();
-        let is_kept = |image: &&StoredImage| image.state != ImageState::Purged;
-        Ok(Inspection {
-            images: kept.images.values().filter(is_kept).count() as u64,
-            bytes: kept.bytes_of(None),
-            changes: kept.events.len() as u64,
-            ..Inspection::default()
-        })
+        Ok(self.kept().inspect())
     }
 
     fn recount(&self) -> CatalogResult<()> {
