@@ -3,6 +3,7 @@
 //!
 //! | room | owns |
 //! | --- | --- |
+//! | [`metrics`] | figures that are counted, and the page that tells them |
 //! | [`config`], [`paths`] | what the daemon is told, and where its files are; alone read the environment |
 //! | [`private`] | a small file of this user alone, whole or not there |
 //! | [`cache`] | pictures that can be made or fetched again, within a budget |
@@ -30,6 +31,7 @@ pub mod control;
 pub mod daemon;
 pub mod database;
 pub mod link;
+pub mod metrics;
 pub mod paths;
 pub mod private;
 pub mod repository;

@@ -14,6 +14,7 @@ const ROOMS: &[(&str, u32)] = &[
     ("paths", 0),
     ("cache", 0),
     ("database", 0),
+    ("metrics", 0),
     ("private", 0),
     ("tls", 1),
     ("service", 1),

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::blobs::BlobStore;
 use super::catalog::{Catalog, Change, Committed, Proposal};
 use super::faults;
+use super::figures::Figures;
 use super::latest::Latest;
 use super::lock::Lock;
 use super::people;
@@ -36,6 +37,7 @@ pub(crate) struct Committer {
     pub(crate) variants: Arc<Variants>,
     pub(crate) announced: watch::Sender<Seq>,
     pub(crate) latest: Arc<Latest>,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) sweep: Option<Sweep>,
     /// Held until the last change is committed; None for a repository in memory.
     pub(crate) lock: Option<Lock>,
@@ -137,6 +139,12 @@ impl Committer {
                 if let Some(record) = &committed.record {
                     record.log();
                 }
+                if let Change::Store(image) = &proposal.change
+                    && !committed.duplicate
+                {
+                    self.figures.stored.one();
+                    self.figures.stored_bytes.add(image.size_bytes);
+                }
                 match proposal.change {
                     Change::Purge(_) => garbage.extend(committed.image.hash),
                     Change::Store(_) | Change::Restore(_) if committed.seq.is_some() => {
@@ -191,7 +199,11 @@ impl Committer {
         if proposals.is_empty() {
             return Vec::new();
         }
-        match self.catalog.commit(proposals, Timestamp::now()) {
+        let begun = Instant::now();
+        let committed = self.catalog.commit(proposals, Timestamp::now());
+        self.figures.groups.count(proposals.len() as u64);
+        self.figures.commits.took(begun.elapsed());
+        match committed {
             Ok(outcomes) if outcomes.len() == proposals.len() => outcomes,
             Ok(outcomes) => {
                 let cause = format!(

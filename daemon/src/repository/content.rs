@@ -10,6 +10,7 @@ use imgrepo_proto::{ImageRecord, Refusal};
 
 use super::blobs::Blob;
 use super::catalog::ImageState;
+use super::figures::Figures;
 use super::finding::find;
 use super::people::{Action, Actor, Object, authorize};
 use super::{Repository, faults};
@@ -18,6 +19,8 @@ use super::{Repository, faults};
 #[derive(Clone)]
 pub struct Content {
     blob: Arc<dyn Blob>,
+    /// Where what is read of it counts.
+    figures: Option<Arc<Figures>>,
 }
 
 impl std::fmt::Debug for Content {
@@ -32,6 +35,18 @@ impl Repository {
     /// # Errors
     /// `not_found`, `ambiguous`, and `damaged` where the blob is, or is missing.
     pub async fn content(
+        &self,
+        actor: &Actor,
+        target: &Target,
+    ) -> Result<(ImageRecord, Content), Refusal> {
+        let (record, mut content) = self.look_into(actor, target).await?;
+        self.inner.figures.downloads.one();
+        content.figures = Some(self.inner.figures.clone());
+        Ok((record, content))
+    }
+
+    /// The same for the repository itself, which gives nothing of it out as it is.
+    pub(super) async fn look_into(
         &self,
         actor: &Actor,
         target: &Target,
@@ -72,7 +87,7 @@ impl Repository {
                     )));
                 }
             };
-            Ok((image.record, Content { blob }))
+            Ok((image.record, Content::of(blob)))
         })
         .await
     }
@@ -81,7 +96,13 @@ impl Repository {
 impl Content {
     /// What this blob holds.
     pub(super) fn of(blob: Arc<dyn Blob>) -> Content {
-        Content { blob }
+        Content { blob, figures: None }
+    }
+
+    fn count(&self, bytes: usize) {
+        if let Some(figures) = &self.figures {
+            figures.download_bytes.add(bytes as u64);
+        }
     }
 
     pub(super) fn into_blob(self) -> Arc<dyn Blob> {
@@ -117,6 +138,7 @@ impl Content {
         // What is in memory needs no other thread: the way there and back costs as much as the bytes.
         let had = head + self.blob.read_at_once(&mut message[head..], offset);
         if had >= message.len() {
+            self.count(len);
             return Ok(message);
         }
         let blob = self.blob.clone();
@@ -125,7 +147,10 @@ impl Content {
             blob.read_exact_at(rest, offset + (had - head) as u64).map(|()| message)
         });
         match read.await {
-            Ok(Ok(message)) => Ok(message),
+            Ok(Ok(message)) => {
+                self.count(len);
+                Ok(message)
+            }
             Ok(Err(error)) => Err(faults::internal(&format!("cannot read a blob: {error}"))),
             Err(error) => Err(faults::internal(&error)),
         }

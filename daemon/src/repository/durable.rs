@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use crate::metrics::Counter;
+
 /// A place where the repository waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncPoint {
@@ -67,11 +69,21 @@ pub fn is_skipped(_: SyncPoint) -> bool {
     false
 }
 
+/// What was waited for in each place, of the whole process: a file does not know whose it is, and the
+/// disk is one for all.
+static SYNCS: [Counter; SyncPoint::ALL.len()] = [const { Counter::new() }; SyncPoint::ALL.len()];
+
+/// How often the process has waited in this place.
+pub(crate) fn counted(point: SyncPoint) -> u64 {
+    SYNCS[point as usize].get()
+}
+
 /// Waits until the file's bytes, and its length, are on disk.
 pub(crate) fn sync_bytes(point: SyncPoint, file: &File) -> io::Result<()> {
     if is_skipped(point) {
         return Ok(());
     }
+    SYNCS[point as usize].one();
     file.sync_data()
 }
 
@@ -80,6 +92,7 @@ pub(crate) fn sync_directory(point: SyncPoint, directory: &Path) -> io::Result<(
     if is_skipped(point) {
         return Ok(());
     }
+    SYNCS[point as usize].one();
     // Elsewhere a directory cannot be opened as a file; NTFS journals its names.
     #[cfg(unix)]
     File::open(directory)?.sync_all()?;

@@ -35,6 +35,7 @@ mod commit;
 mod content;
 pub mod durable;
 mod faults;
+mod figures;
 mod finding;
 mod fsck;
 mod gather;
@@ -56,6 +57,7 @@ mod variants;
 
 pub use content::Content;
 pub(crate) use faults::not_an_image;
+pub use figures::{Figures, JournalStanding, Standing};
 pub use maintenance::Told;
 pub use open::OpenError;
 pub use people::{Action, Actor, Authentication, LOCAL, Object, Role, authorize};
@@ -150,6 +152,7 @@ struct Inner {
     variants: Arc<Variants>,
     /// Bytes of pictures that may be whole in memory.
     shown: Arc<Semaphore>,
+    figures: Arc<Figures>,
     appender: Mutex<Option<JoinHandle<()>>>,
     committer: Mutex<Option<JoinHandle<Ended>>>,
 }

@@ -16,6 +16,7 @@ use super::catalog::sqlite::{SqliteCatalog, SqliteOptions};
 use super::catalog::{Catalog, CatalogError, PersonKind};
 use super::commit::{Committer, Sweep};
 use super::durable::{self, SyncPoint};
+use super::figures::Figures;
 use super::latest::Latest;
 use super::lock::{Before, Lock};
 use super::pins::Pins;
@@ -169,6 +170,7 @@ fn build(
     // Ended by `Inner::close`.
     let variants = Arc::new(Variants::open(&settings, &catalog, &blobs).map_err(disk)?);
     let queue = Arc::new(Queue::default());
+    let figures = Arc::<Figures>::default();
     let (announce, announced) = watch::channel(newest);
     let latest = Arc::new(Latest::default());
     let committer = Committer {
@@ -179,6 +181,7 @@ fn build(
         variants: variants.clone(),
         announced: announce,
         latest: latest.clone(),
+        figures: figures.clone(),
         sweep,
         lock,
         is_clean: true,
@@ -218,6 +221,7 @@ fn build(
             coming: Arc::default(),
             variants,
             shown: Arc::new(Semaphore::new(SHOWN_BYTES)),
+            figures,
             appender: Mutex::new(Some(appender)),
             committer: Mutex::new(Some(committer)),
         }),

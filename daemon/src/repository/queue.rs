@@ -197,6 +197,11 @@ impl Queue {
         }
     }
 
+    /// How many changes wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.lock().changes.len() as u64
+    }
+
     /// Takes no more changes; what waits is still done.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;

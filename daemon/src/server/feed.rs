@@ -2,21 +2,27 @@
 //! read of it for all, as fast as it takes them. A signal only wakes whoever waits, so nothing is skipped and nothing comes twice,
 //! however slow somebody is. Called by `v2::events` and `http::live`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use imgrepo_proto::session::Event;
 use imgrepo_proto::{ErrorCode, Refusal, Seq};
 
-use crate::repository::Repository;
+use super::Context;
 
 /// Events that are read at once: each has well below 4 KiB.
 const PAGE: u32 = 64;
 
 /// One listener's place in the history.
 pub(super) struct Feed {
-    repository: Repository,
+    context: Arc<Context>,
     announced: watch::Receiver<Seq>,
     since: Seq,
+    /// What came later was waited for, and counts how long it took.
+    begun: Seq,
 }
 
 impl Feed {
@@ -24,10 +30,8 @@ impl Feed {
     ///
     /// # Errors
     /// `ahead` where that one has not happened here.
-    pub(super) async fn after(
-        repository: &Repository,
-        since: Option<Seq>,
-    ) -> Result<Feed, Refusal> {
+    pub(super) async fn after(context: &Arc<Context>, since: Option<Seq>) -> Result<Feed, Refusal> {
+        let repository = &context.repository;
         let announced = repository.announced();
         let newest = *announced.borrow();
         let since = since.unwrap_or(newest);
@@ -35,7 +39,7 @@ impl Feed {
         if since > newest {
             repository.events(since, 1).await?;
         }
-        Ok(Feed { repository: repository.clone(), announced, since })
+        Ok(Feed { context: context.clone(), announced, since, begun: newest })
     }
 
     /// The last event that was taken.
@@ -58,7 +62,7 @@ impl Feed {
             // What is committed and not announced yet waits: its own reply has to go first.
             let newest = *self.announced.borrow_and_update();
             if self.since < newest {
-                let events = match self.repository.latest(self.since, newest, PAGE) {
+                let events = match self.context.repository.latest(self.since, newest, PAGE) {
                     Some(events) => events,
                     // Boxed: who waits has no room for it.
                     None => Box::pin(self.read(newest)).await?,
@@ -67,6 +71,9 @@ impl Feed {
                     let message = format!("the history has a gap after {}", self.since);
                     return Err(Refusal::new(ErrorCode::Internal, message));
                 };
+                if self.since >= self.begun {
+                    self.count_delay(&events);
+                }
                 self.since = last;
                 return Ok(Some(events));
             }
@@ -75,9 +82,18 @@ impl Feed {
             }
         }
     }
+
     async fn read(&self, newest: Seq) -> Result<Vec<Event>, Refusal> {
-        let mut events = self.repository.events(self.since, PAGE).await?.events;
+        let mut events = self.context.repository.events(self.since, PAGE).await?.events;
         events.retain(|event| event.seq.is_some_and(|seq| seq <= newest));
         Ok(events)
+    }
+
+    /// Counts how long the oldest of these, which has waited longest, took from its commit to here.
+    fn count_delay(&self, events: &[Event]) {
+        let Some(at) = events.first().and_then(|event| event.at) else { return };
+        // Where the clock was set back meanwhile it took no time.
+        let delay = Timestamp::now().duration_since(at);
+        self.context.figures.feed.took(Duration::try_from(delay).unwrap_or_default());
     }
 }

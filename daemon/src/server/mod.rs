@@ -7,6 +7,7 @@
 
 mod entrance;
 mod feed;
+mod figures;
 mod http;
 mod inviting;
 mod listener;
@@ -36,6 +37,7 @@ use crate::config::Guests;
 use crate::link::{self, LinkSettings};
 use crate::repository::Repository;
 use crate::tls::Identity;
+use figures::Figures;
 use rates::Rates;
 use registry::Registry;
 
@@ -250,6 +252,9 @@ struct Context {
     repository: Repository,
     registry: Registry,
     rates: Rates,
+    figures: Figures,
+    /// For the page of figures.
+    started_at_seconds: f64,
     /// In KiB, of [`Settings::v1_budget_bytes`].
     v1_budget: Arc<Semaphore>,
     program: Program,
@@ -274,6 +279,8 @@ impl Context {
             repository,
             registry: Registry::default(),
             rates: Rates::default(),
+            figures: Figures::default(),
+            started_at_seconds: jiff::Timestamp::now().as_millisecond() as f64 / 1000.0,
             v1_budget: Arc::new(Semaphore::new(budget.min(Semaphore::MAX_PERMITS))),
             program,
         }

@@ -18,7 +18,7 @@ use crate::repository::catalog::PersonId;
 /// The open sessions of a server.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    open: Arc<AtomicU32>,
+    open: Arc<[AtomicU32; Stand::ALL.len()]>,
     stopping: CancellationToken,
     /// Sessions of each network.
     pub(super) networks: Counts<Network>,
@@ -30,16 +30,49 @@ pub(super) struct Registry {
 
 /// A session's place in the registry.
 #[derive(Debug)]
-pub(super) struct Entry(Arc<AtomicU32>);
+pub(super) struct Entry {
+    open: Arc<[AtomicU32; Stand::ALL.len()]>,
+    stand: Stand,
+}
+
+/// How a session stands, for who counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stand {
+    /// Of the old system's programs.
+    V1,
+    /// Of v2, and has not said who it is.
+    Greeting,
+    /// Of v2.
+    V2,
+    /// A browser that listens.
+    Browser,
+}
+
+impl Stand {
+    const ALL: [Stand; 4] = [Stand::V1, Stand::Greeting, Stand::V2, Stand::Browser];
+}
 
 impl Registry {
-    pub(super) fn enter(&self) -> Entry {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Entry(self.open.clone())
+    pub(super) fn enter(&self, stand: Stand) -> Entry {
+        self.open[stand as usize].fetch_add(1, Ordering::Relaxed);
+        Entry { open: self.open.clone(), stand }
     }
 
     pub(super) fn open(&self) -> u32 {
-        self.open.load(Ordering::Relaxed)
+        self.open.iter().map(|open| open.load(Ordering::Relaxed)).sum()
+    }
+
+    /// How many there are: by dialect, and whether they have said who they are.
+    pub(super) fn sessions(&self) -> [(&'static str, &'static str, u32); Stand::ALL.len()] {
+        Stand::ALL.map(|stand| {
+            let (dialect, state) = match stand {
+                Stand::V1 => ("v1", "open"),
+                Stand::Greeting => ("v2", "greeting"),
+                Stand::V2 => ("v2", "open"),
+                Stand::Browser => ("browser", "open"),
+            };
+            (dialect, state, self.open[stand as usize].load(Ordering::Relaxed))
+        })
     }
 
     /// Tells every session to end, now and from now on.
@@ -53,9 +86,19 @@ impl Registry {
     }
 }
 
+impl Entry {
+    /// It has said who it is.
+    pub(super) fn is_open(&mut self) {
+        // Counted before it is uncounted: it is one of them all the time.
+        self.open[Stand::V2 as usize].fetch_add(1, Ordering::Relaxed);
+        self.open[self.stand as usize].fetch_sub(1, Ordering::Relaxed);
+        self.stand = Stand::V2;
+    }
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.open[self.stand as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -216,6 +259,19 @@ mod tests {
         drop(first);
         assert!(counts.take(of("2001:db8::2"), 2).is_some());
         assert_eq!(lock(&counts.0).len(), 3, "what is empty is forgotten");
+    }
+
+    #[test]
+    fn every_session_counts_once_however_it_stands() {
+        let registry = Registry::default();
+        let counts = || registry.sessions().map(|(.., count)| count);
+        let old = registry.enter(Stand::V1);
+        let mut new = registry.enter(Stand::Greeting);
+        assert_eq!((counts(), registry.open()), ([1, 1, 0, 0], 2));
+        new.is_open();
+        assert_eq!((counts(), registry.open()), ([1, 0, 1, 0], 2));
+        drop((old, new));
+        assert_eq!((counts(), registry.open()), ([0; 4], 0));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod chromium;
 mod club;
 mod hostile;
 mod http;
+mod metrics;
 mod people;
 mod people_commands;
 mod people_limits;

@@ -16,6 +16,8 @@ use imgrepo_proto::BlobHash;
 pub use anew::{Anew, Reading};
 pub(crate) use reader::Reader;
 
+use super::figures::JournalStanding;
+
 mod anew;
 #[cfg(test)]
 mod conformance;
@@ -75,6 +77,11 @@ pub trait BlobStore: Send + Sync {
     /// What is wrong with the store's own files, in words; contents are looked at one by one.
     fn inspect(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How the journal of appended contents stands, where they go into one.
+    fn journal(&self) -> Option<JournalStanding> {
+        None
     }
 
     /// Ends what goes on beside the calls, within some seconds. Reading still works.

@@ -47,6 +47,8 @@ pub enum Action {
     Revoke,
     /// To read the record of what was done.
     Audit,
+    /// To read the figures of the server.
+    Metrics,
 }
 
 /// To what it is asked.
@@ -111,7 +113,7 @@ impl Action {
             Action::Disable => "disable or enable",
             Action::Devices => "list",
             Action::Revoke => "revoke",
-            Action::Audit => "read",
+            Action::Audit | Action::Metrics => "read",
         }
     }
 
@@ -125,6 +127,7 @@ impl Action {
             Action::Disable => "anybody",
             Action::Devices | Action::Revoke => "everybody's devices",
             Action::Audit => "the record",
+            Action::Metrics => "the figures",
             Action::SeeTrash => "everybody's trash",
             _ => "images",
         }
@@ -161,7 +164,9 @@ impl Action {
             | Action::Uninvite
             | Action::Devices
             | Action::Revoke => Needs::OwnAccount,
-            Action::People | Action::Role | Action::Disable | Action::Audit => Needs::Admin,
+            Action::People | Action::Role | Action::Disable | Action::Audit | Action::Metrics => {
+                Needs::Admin
+            }
         }
     }
 }

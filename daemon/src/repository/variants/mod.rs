@@ -137,6 +137,10 @@ pub struct MakingStatus {
     pub is_searching: bool,
     /// Bytes of the pictures that are kept, once they were counted.
     pub kept_bytes: Option<u64>,
+    /// Pictures that were made since the start.
+    pub made: u64,
+    /// Contents of which none could be made, since the start.
+    pub failed: u64,
 }
 
 impl Repository {
@@ -145,7 +149,9 @@ impl Repository {
     pub fn making(&self) -> Option<MakingStatus> {
         let workshop = self.inner.variants.0.as_ref()?;
         let (waiting, is_searching) = workshop.waiting();
-        Some(MakingStatus { waiting, is_searching, kept_bytes: workshop.cache().held_bytes() })
+        let (made, failed) = workshop.done();
+        let kept_bytes = workshop.cache().held_bytes();
+        Some(MakingStatus { waiting, is_searching, kept_bytes, made, failed })
     }
 
     /// Opens a picture of an image, made first where it is not kept.
@@ -172,6 +178,7 @@ impl Repository {
                 (record, kept.clone())
             }
         };
+        self.inner.figures.views.one();
         let (media_type, hash) = (kept.media_type.clone(), kept.hash);
         Ok(Seen { record: *record, media_type, hash, content: Content::of(kept) })
     }
@@ -198,7 +205,7 @@ impl Repository {
     /// `not_found`, `ambiguous`, and `damaged` where the blob is.
     pub async fn exif(&self, actor: &Actor, target: &Target) -> Result<Option<Exif>, Refusal> {
         authorize(actor, Action::Download, Object::Any)?;
-        let (_, content) = self.content(actor, target).await?;
+        let (_, content) = self.look_into(actor, target).await?;
         self.hop(move |_| {
             let size_bytes = content.size();
             let read = picture::exif(&mut Reader::sparse(content.into_blob()), size_bytes);

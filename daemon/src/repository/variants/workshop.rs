@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::agenda::{Agenda, Job, Next, Task, Waiter};
 use super::notes::Notes;
 use crate::cache::{Cache, Kept};
+use crate::metrics::Counter;
 use crate::repository::blobs::BlobStore;
 use crate::repository::catalog::{Catalog, KnownPicture};
 use crate::repository::faults;
@@ -85,6 +86,8 @@ struct Shared {
     agenda: Mutex<Agenda<Answer>>,
     changed: Condvar,
     notes: Mutex<Notes>,
+    made: Counter,
+    failed: Counter,
     stop: AtomicBool,
 }
 
@@ -96,6 +99,8 @@ impl Workshop {
             agenda: Mutex::new(Agenda::new()),
             changed: Condvar::new(),
             notes: Mutex::default(),
+            made: Counter::default(),
+            failed: Counter::default(),
             stop: AtomicBool::new(false),
         });
         let workshop = Workshop { shared, threads: Mutex::default() };
@@ -151,6 +156,11 @@ impl Workshop {
     /// How many things are to be made, and whether there may be more.
     pub(super) fn waiting(&self) -> (usize, bool) {
         self.shared.agenda().waiting()
+    }
+
+    /// How many pictures were made, and of how many contents none could be.
+    pub(super) fn done(&self) -> (u64, u64) {
+        (self.shared.made.get(), self.shared.failed.get())
     }
 
     /// Ends what is under way and begins nothing more. Blocks until the last child is gone.
@@ -228,7 +238,15 @@ impl Shared {
 
     fn carry_out(&self, job: Job) {
         let outcome = match self.is_worth(job) {
-            Ok(true) => self.make(job),
+            Ok(true) => {
+                let made = self.make(job);
+                match &made {
+                    Ok(made) => self.made.add(made.pictures.len() as u64),
+                    Err(NotMade::Fault(_)) => self.failed.one(),
+                    Err(NotMade::Gone | NotMade::Passing(_)) => {}
+                }
+                made
+            }
             Ok(false) => return self.agenda().skipped(job),
             Err(not_made) => Err(not_made),
         };

@@ -20,7 +20,7 @@ use crate::repository::catalog::PersonId;
 use crate::repository::{Action, Actor};
 use crate::server::Context;
 use crate::server::feed::Feed;
-use crate::server::registry::{Entry, Seat};
+use crate::server::registry::{Entry, Seat, Stand};
 
 /// How often a quiet stream says that it is there: well within the minute after which proxies take one
 /// for dead.
@@ -40,11 +40,11 @@ pub(super) async fn listen(
         Some(_) => Some(context.sit_down(&actor)?),
         None => None,
     };
-    let feed = Feed::after(&context.repository, since).await?;
+    let feed = Feed::after(&context, since).await?;
     let live = Live {
         hello: true,
         leave: desk.leave(actor, Action::List),
-        _entry: context.registry.enter(),
+        _entry: context.registry.enter(Stand::Browser),
         _seat: seat,
         context,
         feed,

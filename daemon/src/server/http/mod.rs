@@ -15,6 +15,7 @@ mod cookie;
 mod denied;
 mod desk;
 mod live;
+mod metrics;
 mod pace;
 mod pages;
 mod ui;
@@ -157,6 +158,7 @@ fn router(desk: &Arc<Desk>) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/healthz", get(health))
+        .route("/metrics", get(metrics::page))
         .merge(browsers.route_layer(middleware::from_fn(private)))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(desk.clone(), guard))
@@ -217,6 +219,7 @@ async fn guard(State(desk): State<Arc<Desk>>, mut request: Request, next: Next) 
             denied.into_response()
         }
     };
+    desk.context.figures.requested(response.status().as_u16());
     if has_body && !response.status().is_success() {
         // It may not have been read to its end.
         desk.pace.leave_unread();

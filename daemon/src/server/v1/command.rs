@@ -1,11 +1,13 @@
 //! The commands of the classic dialect, each a future that the session's reader drives.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use imgrepo_proto::limits::{DATA_MESSAGE_BYTES, MAX_PAGE, V1_MESSAGE_BYTES};
 use imgrepo_proto::session::EventKind;
-use imgrepo_proto::session::command::{List, Target, Upload};
+use imgrepo_proto::session::command::{CommandKind, List, Target, Upload};
 use imgrepo_proto::session::reply::UploadReply;
 use imgrepo_proto::session::v1::{Command, Entry, Reply};
 use imgrepo_proto::{ErrorCode, ImageRecord, PersonName, Refusal, Seq};
@@ -14,6 +16,7 @@ use super::{Expected, Left, Scene, texts};
 use crate::repository::catalog::Again;
 use crate::repository::{Actor, Content, Done};
 use crate::server::entrance::Gone;
+use crate::server::figures::Spoken;
 
 /// Uploads that a person is told of after AUTH. The old system's number.
 const HISTORY: u32 = 5;
@@ -25,6 +28,22 @@ const LIST_FRAME_BYTES: usize = 64;
 const PAGE: u32 = 64;
 
 pub(super) async fn carry_out(scene: Scene, actor: Actor, command: Command) -> Left {
+    let (begun, context) = (Instant::now(), scene.context.clone());
+    let kind = match &command {
+        Command::List => CommandKind::List,
+        Command::Upload { .. } => CommandKind::Upload,
+        Command::Download(_) => CommandKind::Download,
+        Command::View(_) => CommandKind::View,
+        Command::Auth(_) => CommandKind::Auth,
+        Command::Disconnect => CommandKind::Disconnect,
+    };
+    let left = act_on(scene, actor, command).await;
+    // Of an upload this is the word to go on; its content is nobody's command.
+    context.figures.answered(Spoken::V1, kind, begun.elapsed());
+    left
+}
+
+async fn act_on(scene: Scene, actor: Actor, command: Command) -> Left {
     match command {
         Command::List => list(scene, actor).await,
         Command::Upload { name, size } => upload(scene, actor, name, size).await,

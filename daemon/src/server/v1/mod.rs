@@ -24,7 +24,7 @@ use imgrepo_proto::{ErrorCode, Refusal, Seq};
 
 use super::Context;
 use super::entrance::Gone;
-use super::registry::Newcomer;
+use super::registry::{Newcomer, Stand};
 use crate::config::Guests;
 use crate::link::{Inbox, Incoming, Origin, Outbox};
 use crate::repository::{Actor, Receiving};
@@ -102,7 +102,7 @@ pub(super) async fn run(
     (origin, newcomer): (Origin, Newcomer),
     context: Arc<Context>,
 ) {
-    let _entry = context.registry.enter();
+    let _entry = context.registry.enter(Stand::V1);
     let announced = context.repository.announced();
     let heard = *announced.borrow();
     if context.guests(origin) == Guests::No {

@@ -36,7 +36,7 @@ impl Session {
             return self.turn_away(id, refusal);
         }
         let context = &self.common.context;
-        let feed = match Feed::after(&context.repository, auth.events_since).await {
+        let feed = match Feed::after(context, auth.events_since).await {
             Ok(feed) => feed,
             Err(refusal) => return self.complain(Some(id), refusal),
         };
@@ -57,6 +57,7 @@ impl Session {
         );
         self.common.outbox.push(encode_success(id, &reply));
         self.actor = Some(actor);
+        self.entry.is_open();
         // Ends with the link, and is the session's like every other task.
         let pump = events::pump(self.common.clone(), feed);
         self.events = Some(self.tasks.spawn(pump));

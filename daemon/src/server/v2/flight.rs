@@ -1,11 +1,13 @@
 //! One request under way: the right to its one final reply, and to the interim ones before it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use imgrepo_proto::limits::MAX_TEXT_BYTES;
+use imgrepo_proto::session::command::CommandKind;
 use imgrepo_proto::session::reply::encode_success;
 use imgrepo_proto::session::{RequestId, ServerMessage};
 use imgrepo_proto::{ErrorCode, Refusal};
@@ -14,6 +16,7 @@ use super::requests::Requests;
 use crate::link::Outbox;
 use crate::repository::{Done, Repository};
 use crate::server::Context;
+use crate::server::figures::Spoken;
 
 /// Pages that are made at once in a session. Each has 256 KiB at most, so what waits for a slow peer
 /// stays within the session's 1 MiB beyond its windows, with the 512 KiB that the link queues.
@@ -38,12 +41,14 @@ impl Common {
 #[derive(Clone)]
 pub(super) struct Flight {
     id: RequestId,
+    kind: CommandKind,
+    begun: Instant,
     common: Arc<Common>,
 }
 
 impl Flight {
-    pub(super) fn new(id: RequestId, common: Arc<Common>) -> Self {
-        Flight { id, common }
+    pub(super) fn new(id: RequestId, kind: CommandKind, common: Arc<Common>) -> Self {
+        Flight { id, kind, begun: Instant::now(), common }
     }
 
     pub(super) fn id(&self) -> RequestId {
@@ -58,17 +63,27 @@ impl Flight {
         &self.common.context.repository
     }
 
+    /// Whether the final reply is this one's to give. It is counted as given.
+    fn close(&self) -> bool {
+        let is_ours = self.common.requests.close(self.id);
+        if is_ours {
+            let figures = &self.common.context.figures;
+            figures.answered(Spoken::V2, self.kind, self.begun.elapsed());
+        }
+        is_ours
+    }
+
     /// The final reply, at once: for replies whose size is that of a record.
     pub(super) fn reply<T: Serialize>(&self, outcome: Result<T, Refusal>) {
         // First the place, then the reply: who has the reply may use the place.
-        if self.common.requests.close(self.id) {
+        if self.close() {
             self.common.outbox.push(self.encode(outcome));
         }
     }
 
     /// The final reply when the link has room for it: for pages.
     pub(super) async fn reply_page(&self, text: String) {
-        if self.common.requests.close(self.id) {
+        if self.close() {
             // The link is over: nobody is there to be told.
             let _ = self.common.outbox.send(text).await;
         }
@@ -76,7 +91,7 @@ impl Flight {
 
     /// The final reply behind the data that was queued before it.
     pub(super) async fn reply_in_order<T: Serialize>(&self, data: T) {
-        let text = || self.common.requests.close(self.id).then(|| self.encode(Ok(data)));
+        let text = || self.close().then(|| self.encode(Ok(data)));
         // As in `reply_page`.
         let _ = self.common.outbox.in_order(text).await;
     }
@@ -114,6 +129,7 @@ impl Flight {
         match outcome {
             Ok(data) => encode_success(self.id, &data),
             Err(refusal) => {
+                self.common.context.figures.refused(refusal.code);
                 if refusal.code == ErrorCode::Internal {
                     tracing::error!(reason = %refusal.message, "a request failed");
                 }

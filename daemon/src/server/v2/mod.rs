@@ -30,7 +30,7 @@ use imgrepo_proto::session::{Command, DataHeader, Request, RequestId, ServerMess
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use super::Context;
-use super::registry::{Newcomer, Seat};
+use super::registry::{Entry, Newcomer, Seat, Stand};
 use crate::link::window::SharedWindow;
 use crate::link::{End, EndKind, Inbox, Incoming, Origin, Outbox};
 use crate::repository::catalog::PersonId;
@@ -41,6 +41,7 @@ use requests::{Admission, Cancelled, Flow};
 
 /// What the session's reader owns.
 struct Session {
+    entry: Entry,
     common: Arc<Common>,
     origin: Origin,
     /// The connection, until it is somebody's; None for one from within.
@@ -74,9 +75,9 @@ pub(super) async fn run(
     newcomer: Option<Newcomer>,
     context: Arc<Context>,
 ) {
-    let _entry = context.registry.enter();
     let limits = context.settings.limits;
     let mut session = Session {
+        entry: context.registry.enter(Stand::Greeting),
         common: Arc::new(Common::new(outbox, context.clone())),
         origin,
         newcomer,
@@ -168,6 +169,7 @@ impl Session {
 
     /// An ERROR about a message that is no request, or about no request in particular.
     fn complain(&self, id: Option<RequestId>, refusal: Refusal) {
+        self.common.context.figures.refused(refusal.code);
         self.common.outbox.push(ServerMessage::Error { id, refusal }.encode());
     }
 
@@ -225,7 +227,7 @@ impl Session {
             let message = format!("{most} requests are under way, the server takes no more");
             return self.complain(Some(id), Refusal::new(ErrorCode::Busy, message));
         }
-        let flight = Flight::new(id, self.common.clone());
+        let flight = Flight::new(id, command.kind(), self.common.clone());
         let task = match (command, flow) {
             (Command::Upload(upload), Flow::In(intake)) => {
                 self.tasks.spawn(upload::run(flight, intake, actor, upload))

@@ -30,6 +30,7 @@ use super::anew::Anew;
 use super::files::FileBlobs;
 use super::{Blob, BlobStore};
 use crate::repository::durable::{self, SyncPoint};
+use crate::repository::figures::JournalStanding;
 use segment::{Extent, Growing, HEADER_BYTES, JournalBlob};
 
 mod segment;
@@ -296,6 +297,12 @@ impl BlobStore for DiskBlobs {
 
     fn inspect(&self) -> Vec<String> {
         self.shared.inspect()
+    }
+
+    fn journal(&self) -> Option<JournalStanding> {
+        let state = lock(&self.shared.state);
+        let bytes = state.segments.values().map(|segment| segment.live_bytes).sum();
+        Some(JournalStanding { segments: state.segments.len() as u64, bytes })
     }
 
     fn close(&self) {
