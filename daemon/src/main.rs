@@ -17,6 +17,8 @@ use imgrepod::repository::picture;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
+#[path = "main/backup.rs"]
+mod backup;
 #[path = "main/classic.rs"]
 mod classic;
 #[path = "main/fsck.rs"]
@@ -82,6 +84,15 @@ enum Command {
     /// Safe while the daemon serves it. Exits with 0 where all is sound, with 1 where something was
     /// found, also when it was repaired.
     Fsck(fsck::Args),
+    /// Copy the repository of this home into a folder, while it serves; again: what is new
+    ///
+    /// Exits with 1 where a content could not be copied; all else is in the backup then.
+    Backup(backup::BackupArgs),
+    /// Make the repository of this home out of a backup; this home must have none
+    ///
+    /// Exits with 1 where a content is missing or damaged in the backup; nothing is served then, unless
+    /// that is accepted. What was cut short goes on when it is run again.
+    Restore(backup::RestoreArgs),
     /// Write the manual pages into a folder, as they are installed
     #[command(hide = true)]
     Man {
@@ -122,6 +133,8 @@ fn carry_out(command: Command, flags: &Flags) -> Result<ExitCode, Refusal> {
         Command::Import(import) => classic::import(&import, flags, &start_runtime()?),
         Command::Export(export) => classic::export(&export, flags, &start_runtime()?),
         Command::Fsck(args) => fsck::run(&args, flags, &start_runtime()?),
+        Command::Backup(args) => backup::back_up(&args, flags, &start_runtime()?),
+        Command::Restore(args) => backup::bring_back(&args, flags, &start_runtime()?),
         Command::Man { folder } => man::write(Cli::command(), &folder).map(|()| ExitCode::SUCCESS),
     }
 }

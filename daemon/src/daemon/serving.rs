@@ -46,6 +46,7 @@ impl Serving {
             person_quota_bytes: told.person_quota_bytes,
             repository_quota_bytes: told.repository_quota_bytes,
             making: told.variants.then(|| making(told)),
+            config: Some(config.file.clone()),
         };
         let opened = spawn_blocking(move || Repository::open(settings)).await;
         let repository = opened.map_err(|error| internal("open the repository", &error))?;

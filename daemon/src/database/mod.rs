@@ -6,6 +6,7 @@
 //! theirs.
 
 mod check;
+mod copy;
 mod migrate;
 mod open;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::ErrorCode;
 
+pub use copy::{copy, look_into};
 pub use open::{open, reader};
 
 /// What a room's file is.

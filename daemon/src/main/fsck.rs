@@ -19,10 +19,10 @@ use crate::home::{self, document, failed, say};
 const FOUND: u8 = 1;
 
 /// Ended by Ctrl-C, as a shell has it.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Faults that a document lists; the counts tell of all.
-const LISTED: usize = 10_000;
+pub(crate) const LISTED: usize = 10_000;
 
 /// How to look.
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ struct Report<'a> {
 /// Looks, and says what it came to.
 pub(crate) fn run(args: &Args, flags: &Flags, runtime: &Runtime) -> Result<ExitCode, Refusal> {
     let work = Maintenance::Check(Check { read_data: args.read_data, repair: args.repair });
-    let mut screen = Screen { is_terminal: std::io::stderr().is_terminal(), has_step: false };
+    let mut screen = Screen::new();
     let mut found = Vec::new();
     let mut item = |item: MaintenanceItem| match item {
         MaintenanceItem::Step(step) => screen.step(&step),
@@ -72,9 +72,7 @@ pub(crate) fn run(args: &Args, flags: &Flags, runtime: &Runtime) -> Result<ExitC
             say(if args.json { document(report) } else { summary(&checked, args) });
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
         }
-        Ok(MaintenanceOutcome::NotServed) => {
-            Err(Refusal::new(ErrorCode::Internal, "nobody looked at the repository"))
-        }
+        Ok(_) => Err(Refusal::new(ErrorCode::Internal, "nobody looked at the repository")),
         Err(refusal) => {
             if args.json {
                 say(failed(&refusal));
@@ -88,7 +86,7 @@ pub(crate) fn run(args: &Args, flags: &Flags, runtime: &Runtime) -> Result<ExitC
 }
 
 /// A fault, with the images that suffer by it and what to do.
-fn lines(fault: &Fault) -> String {
+pub(crate) fn lines(fault: &Fault) -> String {
     let mut lines = fault.message.clone();
     for image in &fault.images {
         let (name, uploader) = (shown(&image.name), shown(&image.uploader));
@@ -118,13 +116,17 @@ fn summary(checked: &Checked, args: &Args) -> String {
 }
 
 /// What people see while it goes on, on stderr.
-struct Screen {
+pub(crate) struct Screen {
     is_terminal: bool,
     has_step: bool,
 }
 
 impl Screen {
-    fn step(&mut self, step: &Step) {
+    pub(crate) fn new() -> Screen {
+        Screen { is_terminal: std::io::stderr().is_terminal(), has_step: false }
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) {
         if !self.is_terminal {
             return;
         }
@@ -139,7 +141,7 @@ impl Screen {
     }
 
     /// Takes back the line of progress.
-    fn wipe(&mut self) {
+    pub(crate) fn wipe(&mut self) {
         if std::mem::take(&mut self.has_step) {
             eprint!("\r\x1b[K");
         }

@@ -111,7 +111,7 @@ pub(crate) fn settings(flags: &Flags) -> Result<Settings, Refusal> {
         ..Flags::default()
     };
     let config = Config::resolve(&flags, var, &remembered, &paths.config)?;
-    let settings = Settings::new(paths.data, config.user);
+    let settings = Settings { config: Some(config.file), ..Settings::new(paths.data, config.user) };
     match config.mode {
         Mode::Server(told) => Ok(Settings {
             max_image_bytes: told.max_image_bytes,

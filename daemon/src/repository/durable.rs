@@ -28,10 +28,13 @@ pub enum SyncPoint {
     Layout,
     /// The catalog's transactions: SQLite's own.
     Catalog,
+    /// The files of a backup, and those of a repository that is restored from one. Nobody is told that
+    /// anything is safe there before all of it is.
+    Backup,
 }
 
 impl SyncPoint {
-    /// Every place, for a proof that leaves out one after the other.
+    /// Every place of a repository that serves, for a proof that leaves out one after the other.
     pub const ALL: [SyncPoint; 6] = [
         SyncPoint::Blob,
         SyncPoint::BlobDirectory,
@@ -51,6 +54,7 @@ impl SyncPoint {
             SyncPoint::Partial => "partial",
             SyncPoint::Layout => "layout",
             SyncPoint::Catalog => "catalog",
+            SyncPoint::Backup => "backup",
         }
     }
 }
@@ -71,7 +75,9 @@ pub fn is_skipped(_: SyncPoint) -> bool {
 
 /// What was waited for in each place, of the whole process: a file does not know whose it is, and the
 /// disk is one for all.
-static SYNCS: [Counter; SyncPoint::ALL.len()] = [const { Counter::new() }; SyncPoint::ALL.len()];
+static SYNCS: [Counter; PLACES] = [const { Counter::new() }; PLACES];
+
+const PLACES: usize = SyncPoint::Backup as usize + 1;
 
 /// How often the process has waited in this place.
 pub(crate) fn counted(point: SyncPoint) -> u64 {
@@ -85,6 +91,26 @@ pub(crate) fn sync_bytes(point: SyncPoint, file: &File) -> io::Result<()> {
     }
     SYNCS[point as usize].one();
     file.sync_data()
+}
+
+/// Threads that sync files together. One after the other each file would cost a commit of the file
+/// system.
+const TOGETHER: usize = 8;
+
+/// Syncs the bytes of files, several at a time: they then share the commits of the file system.
+pub(crate) fn sync_all(point: SyncPoint, files: &[&File]) -> io::Result<()> {
+    let sync = |files: &[&File]| files.iter().try_for_each(|file| sync_bytes(point, file));
+    std::thread::scope(|scope| {
+        let share = files.len().div_ceil(TOGETHER).max(1);
+        let syncing: Vec<_> = files
+            .chunks(share)
+            .map(|share| std::thread::Builder::new().spawn_scoped(scope, move || sync(share)))
+            .collect();
+        for thread in syncing {
+            thread?.join().map_err(|_| io::Error::other("a thread that syncs panicked"))??;
+        }
+        Ok(())
+    })
 }
 
 /// Waits until the names in a directory are on disk.

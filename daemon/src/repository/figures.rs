@@ -83,6 +83,7 @@ impl Repository {
     pub fn syncs(&self) -> impl Iterator<Item = (&'static str, u64)> {
         // SQLite's own are counted by nobody here.
         let counted = SyncPoint::ALL.into_iter().filter(|point| *point != SyncPoint::Catalog);
+        let counted = counted.chain([SyncPoint::Backup]);
         counted.map(|point| (point.word(), super::durable::counted(point)))
     }
 

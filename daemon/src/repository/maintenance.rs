@@ -12,7 +12,7 @@ use imgrepo_proto::control::maintenance::{
 use imgrepo_proto::{ErrorCode, Refusal};
 use tokio::sync::mpsc;
 
-use super::{Repository, fsck};
+use super::{Repository, backup, fsck};
 
 /// Items on their way to who asked: the work waits for a slow reader.
 const ITEMS_ON_THE_WAY: usize = 16;
@@ -85,6 +85,8 @@ impl Repository {
                 let checked = fsck::check(inner, wanted, &mut told)?;
                 Ok(MaintenanceOutcome::Checked(Box::new(checked)))
             }
+            Maintenance::Backup(wanted) => backup::make(inner, &wanted, &mut told)
+                .map(|it| MaintenanceOutcome::BackedUp(Box::new(it))),
         })
         .await
     }

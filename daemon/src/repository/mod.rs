@@ -26,6 +26,7 @@ use variants::Variants;
 
 mod announced;
 mod appending;
+pub mod backup;
 pub mod blobs;
 pub mod catalog;
 mod changes;
@@ -100,6 +101,8 @@ pub struct Settings {
     pub repository_quota_bytes: Option<u64>,
     /// How pictures are made for looking at images; None: they are not.
     pub making: Option<Making>,
+    /// The configuration file that goes along with a backup, whether or not it is there.
+    pub config: Option<PathBuf>,
 }
 
 impl Settings {
@@ -118,6 +121,7 @@ impl Settings {
             person_quota_bytes: None,
             repository_quota_bytes: None,
             making: None,
+            config: None,
         }
     }
 }

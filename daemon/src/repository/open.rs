@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
 use super::appending::{Appender, Appends};
+use super::backup;
 use super::blobs::BlobStore;
 use super::blobs::journal::DiskBlobs;
 use super::blobs::lost::Lost;
@@ -49,6 +50,16 @@ pub enum OpenError {
         /// The directory.
         data: PathBuf,
     },
+    /// A restore has not come to its end.
+    #[error(
+        "cannot open the repository `{}`: it is being restored from a backup, and not all of it is \
+         here; run `imgrepod restore` once more with the same folder",
+        data.display()
+    )]
+    Unfinished {
+        /// The directory.
+        data: PathBuf,
+    },
     /// The catalog's file cannot be used.
     #[error(transparent)]
     Catalog(#[from] DatabaseError),
@@ -82,6 +93,9 @@ impl Repository {
         let Some((lock, before)) = Lock::take(&data).map_err(disk)? else {
             return Err(OpenError::InUse { data });
         };
+        if backup::is_unfinished(&data) {
+            return Err(OpenError::Unfinished { data });
+        }
         let (blobs_path, journal_path) = (data.join("blobs"), data.join("journal"));
         let catalog_path = data.join("catalog.db");
         // A new catalog beside old contents would make all of them garbage.

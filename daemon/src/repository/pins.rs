@@ -3,7 +3,8 @@
 //! An upload pins its hash before it places the blob and holds the pin until the catalog has
 //! answered; a blob is removed only under the same lock, unpinned and unreferenced. So a purge never
 //! takes a blob from under an upload of the same content, whichever comes first. Called by
-//! `receiving` (pins) and by the committer (removal).
+//! `receiving` (pins), by the committer (removal) and by a backup, which holds all that is there while
+//! it copies what its catalog refers to.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use imgrepo_proto::BlobHash;
 
 use super::blobs::BlobStore;
 use super::catalog::Catalog;
+use super::queue::{Queue, Work};
 
 /// The pinned hashes, each with how many uploads hold it.
 #[derive(Debug, Default)]
@@ -24,6 +26,9 @@ struct Held {
     counts: HashMap<BlobHash, usize>,
     /// Let go of without a record, and about to be looked at.
     doomed: HashSet<BlobHash>,
+    holds: usize,
+    /// Garbage that is not removed while there is a hold.
+    waiting: HashSet<BlobHash>,
     is_closed: bool,
 }
 
@@ -39,6 +44,27 @@ impl Pin {
     /// Lets go of a blob that got no record and is to be collected.
     pub(crate) fn doom(mut self) {
         self.is_doomed = true;
+    }
+}
+
+/// No blob goes while this lives; what became garbage meanwhile is looked at again afterwards.
+pub(crate) struct Hold {
+    pins: Arc<Pins>,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let garbage = {
+            let mut held = self.pins.lock();
+            held.holds -= 1;
+            match held.holds {
+                // After the repository's end nobody looks: that is noted as an unclean one.
+                0 if !held.is_closed => std::mem::take(&mut held.waiting),
+                _ => HashSet::new(),
+            }
+        };
+        garbage.into_iter().for_each(|hash| self.queue.push(Work::Collect(hash)));
     }
 }
 
@@ -59,17 +85,30 @@ impl Pins {
         Some(Pin { pins: self.clone(), hash, is_doomed: false })
     }
 
-    /// Gives no more pins; whether none is out.
+    /// Keeps every blob that is here, and those to come. None once the repository is closed.
+    pub(crate) fn hold(self: &Arc<Self>, queue: &Arc<Queue>) -> Option<Hold> {
+        let mut held = self.lock();
+        if held.is_closed {
+            return None;
+        }
+        held.holds += 1;
+        Some(Hold { pins: self.clone(), queue: queue.clone() })
+    }
+
+    /// Gives no more pins; whether none is out, and no garbage was kept for a hold.
     pub(crate) fn close(&self) -> bool {
         let mut held = self.lock();
         held.is_closed = true;
-        held.counts.is_empty()
+        held.counts.is_empty() && held.waiting.is_empty()
     }
 
-    /// Whether an upload holds this blob, or has let go of it a moment ago and it is not collected yet.
+    /// Whether an upload holds this blob, or has let go of it a moment ago and it is not collected yet,
+    /// or it is garbage that a hold keeps.
     pub(crate) fn holds(&self, hash: BlobHash) -> bool {
         let held = self.lock();
-        held.counts.contains_key(&hash) || held.doomed.contains(&hash)
+        held.counts.contains_key(&hash)
+            || held.doomed.contains(&hash)
+            || held.waiting.contains(&hash)
     }
 
     /// Removes this blob unless something refers to it. A fault leaves it to the sweep of the next
@@ -94,6 +133,10 @@ impl Pins {
                 return Removal::Failed;
             }
         }
+        if held.holds > 0 {
+            held.waiting.insert(hash);
+            return Removal::Kept;
+        }
         match blobs.remove(hash) {
             Ok(()) => Removal::Removed,
             Err(error) => {
@@ -107,7 +150,7 @@ impl Pins {
 /// What became of a blob that may be garbage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Removal {
-    /// Something refers to it.
+    /// Something refers to it, or all is held.
     Kept,
     /// It is gone.
     Removed,

@@ -1,9 +1,12 @@
 //! Work on a repository as a whole, which `imgrepod` asks of itself or of the daemon that serves it:
 //! what can be asked, what is told while it goes on, and what comes of it.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::image::{BlobHash, ImageId};
+use crate::{RepositoryId, Seq};
 
 /// Work on the repository that a daemon serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +15,19 @@ pub enum Maintenance {
     /// Look whether everything is there. [`MaintenanceItem::Fault`] for each fault, then
     /// [`MaintenanceOutcome::Checked`].
     Check(Check),
+    /// Write or renew a backup. [`MaintenanceItem::Fault`] for each content that is missing in it, then
+    /// [`MaintenanceOutcome::BackedUp`].
+    Backup(Backup),
+}
+
+/// Where a backup goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// Its folder, absolute.
+    pub folder: PathBuf,
+    /// Read also what the folder has already, and copy anew what is damaged there.
+    #[serde(default)]
+    pub check: bool,
 }
 
 /// How thoroughly it is looked, and what is done about what is found.
@@ -55,6 +71,31 @@ pub enum MaintenanceOutcome {
     NotServed,
     /// It was looked.
     Checked(Box<Checked>),
+    /// The backup is in its place.
+    BackedUp(Box<BackedUp>),
+}
+
+/// A backup, and what was done for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// Of which repository.
+    pub repository: RepositoryId,
+    /// The newest change that is in it.
+    pub seq: Seq,
+    /// Images in it, those in the trash too.
+    pub images: u64,
+    /// Contents that these have.
+    pub contents: u64,
+    /// Bytes of them.
+    pub content_bytes: u64,
+    /// Contents that were copied; the others were there.
+    pub copied: u64,
+    /// Bytes of those.
+    pub copied_bytes: u64,
+    /// Contents of former backups that were removed.
+    pub removed: u64,
+    /// Contents that could not be copied, and are missing in it.
+    pub missing: u64,
 }
 
 /// What a check looked at, and how much it found.

@@ -102,14 +102,7 @@ impl FileBlobs {
     }
 
     pub(super) fn open_blob(&self, hash: BlobHash) -> io::Result<Option<Arc<dyn Blob>>> {
-        match File::open(self.path(hash)) {
-            Ok(file) => {
-                let size_bytes = file.metadata()?.len();
-                Ok(Some(Arc::new(FileBlob { file, size_bytes })))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        open_file(&self.path(hash))
     }
 
     pub(super) fn remove(&self, hash: BlobHash) -> io::Result<()> {
@@ -120,6 +113,18 @@ impl FileBlobs {
         let mut found = hashes(&self.directory(first_byte))?;
         found.retain(|hash| hash.0[0] == first_byte);
         Ok(found)
+    }
+}
+
+/// A file as a content, None where it is not there.
+pub(in crate::repository) fn open_file(path: &Path) -> io::Result<Option<Arc<dyn Blob>>> {
+    match File::open(path) {
+        Ok(file) => {
+            let size_bytes = file.metadata()?.len();
+            Ok(Some(Arc::new(FileBlob { file, size_bytes })))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

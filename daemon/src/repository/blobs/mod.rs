@@ -14,6 +14,7 @@ use bytes::Bytes;
 use imgrepo_proto::BlobHash;
 
 pub use anew::{Anew, Reading};
+pub(super) use files::open_file;
 pub(crate) use reader::Reader;
 
 use super::figures::JournalStanding;

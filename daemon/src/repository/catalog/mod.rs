@@ -14,6 +14,8 @@ pub(crate) mod picture;
 pub(crate) mod rules;
 pub mod sqlite;
 
+use std::path::Path;
+
 use imgrepo_proto::session::command::{Filter, Sort};
 use imgrepo_proto::session::event::Event;
 pub use imgrepo_proto::session::people::PersonKind;
@@ -371,6 +373,10 @@ pub trait Catalog: Send + Sync {
     /// The contents of listed images of which this pipeline has neither made small pictures nor failed
     /// to: among the newest images below this one, `limit` of which are looked at.
     fn unmade(&self, pipeline: u32, below: Option<ImageId>, limit: u32) -> CatalogResult<Unmade>;
+
+    /// Writes all of the catalog into a new file, as it is at one place of its history: that one. The
+    /// file is another catalog's as soon as it is opened as one; it is not on disk for sure.
+    fn snapshot(&self, to: &Path) -> CatalogResult<Seq>;
 
     /// Bytes of the images, listed or in the trash, of this person (or of all). Kept, not counted.
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64>;

@@ -22,9 +22,6 @@ use crate::repository::room;
 /// waits for no more than these.
 const BATCH: usize = 64;
 
-/// Threads that sync a batch. One after the other each file would cost a commit of the file system.
-const SYNCS: usize = 8;
-
 /// After an append nothing is settled for so long: uploads come in bursts, and beside one the second
 /// writing of its contents would cost it more than their first saved.
 const QUIET: Duration = Duration::from_secs(2);
@@ -68,24 +65,6 @@ pub(super) fn remove_leftovers(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Syncs the bytes of files, several at a time: they then share the commits of the file system.
-fn sync_all(files: &[File]) -> io::Result<()> {
-    let sync = |files: &[File]| {
-        files.iter().try_for_each(|file| durable::sync_bytes(SyncPoint::Blob, file))
-    };
-    std::thread::scope(|scope| {
-        let share = files.len().div_ceil(SYNCS).max(1);
-        let syncing: Vec<_> = files
-            .chunks(share)
-            .map(|share| std::thread::Builder::new().spawn_scoped(scope, move || sync(share)))
-            .collect();
-        for thread in syncing {
-            thread?.join().map_err(|_| io::Error::other("a thread that syncs panicked"))??;
-        }
-        Ok(())
-    })
 }
 
 impl Settler {
@@ -183,7 +162,7 @@ impl Settler {
             file.write_all(&content)?;
             files.push(file);
         }
-        sync_all(&files)?;
+        durable::sync_all(SyncPoint::Blob, &files.iter().collect::<Vec<_>>())?;
         let mut directories = BTreeSet::new();
         for ((hash, spot), path) in batch.contents.iter().zip(staged) {
             let _places = lock(&self.shared.places);

@@ -8,6 +8,7 @@ mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use imgrepo_proto::session::event::{Event, EventKind};
@@ -25,8 +26,9 @@ use super::people::{
 };
 use super::rules::{self, Known, Step};
 use super::{
-    Catalog, CatalogResult, Change, Committed, ImageState, Imported, KnownPicture, NewImage,
-    NewPicture, PageQuery, PersonId, PersonKind, Proposal, StoredImage, SyncedPartial, Unmade,
+    Catalog, CatalogError, CatalogResult, Change, Committed, ImageState, Imported, KnownPicture,
+    NewImage, NewPicture, PageQuery, PersonId, PersonKind, Proposal, StoredImage, SyncedPartial,
+    Unmade,
 };
 
 /// The catalog in memory.
@@ -373,6 +375,10 @@ impl Catalog for MemoryCatalog {
 
     fn unmade(&self, pipeline: u32, below: Option<ImageId>, limit: u32) -> CatalogResult<Unmade> {
         Ok(self.kept().unmade(pipeline, below, limit))
+    }
+
+    fn snapshot(&self, _: &Path) -> CatalogResult<Seq> {
+        Err(CatalogError::Failed("a catalog in memory cannot be copied to a file".to_owned()))
     }
 
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64> {

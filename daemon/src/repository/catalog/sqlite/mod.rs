@@ -9,6 +9,7 @@ mod people;
 mod pictures;
 mod read;
 mod rows;
+pub(crate) mod snapshot;
 mod walk;
 mod write;
 
@@ -338,6 +339,13 @@ impl Catalog for SqliteCatalog {
 
     fn unmade(&self, pipeline: u32, below: Option<ImageId>, limit: u32) -> CatalogResult<Unmade> {
         self.read(|reader| pictures::unmade(reader, pipeline, below, limit))
+    }
+
+    fn snapshot(&self, to: &Path) -> CatalogResult<Seq> {
+        // A connection of its own: those that answer people are not held up.
+        let mut reader = database::reader(&self.path, &FORMAT)
+            .map_err(|error| CatalogError::Failed(error.to_string()))?;
+        snapshot::write(&mut reader, to).map_err(|error| self.fault(&error))
     }
 
     fn kept_bytes(&self, person: Option<PersonId>) -> CatalogResult<u64> {
