@@ -172,3 +172,34 @@ impl Drop for Pin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::repository::blobs::memory::MemoryBlobs;
+    use crate::repository::catalog::memory::MemoryCatalog;
+    use crate::repository::queue::Next;
+
+    #[test]
+    fn garbage_waits_for_the_last_hold_and_is_looked_at_again() {
+        let (pins, queue) = (Arc::<Pins>::default(), Arc::<Queue>::default());
+        let (catalog, blobs) = (MemoryCatalog::new(), MemoryBlobs::new());
+        let hash = BlobHash([7; 32]);
+        blobs.append(&[(hash, Bytes::from_static(b"7"))]).unwrap();
+        let [first, second] = [(), ()].map(|()| pins.hold(&queue).unwrap());
+        assert_eq!(pins.remove_garbage(hash, &catalog, &blobs), Removal::Kept);
+        drop(first);
+        assert_eq!(pins.remove_garbage(hash, &catalog, &blobs), Removal::Kept);
+        assert!(matches!(queue.next(true), Next::Idle), "there is one still");
+        drop(second);
+        assert!(matches!(queue.next(true), Next::Garbage(found) if found == [hash]));
+        assert_eq!(pins.remove_garbage(hash, &catalog, &blobs), Removal::Removed);
+        // Held at the end: the next start has to look.
+        let _held = pins.hold(&queue).unwrap();
+        pins.remove_garbage(hash, &catalog, &blobs);
+        assert!(!pins.close());
+        assert!(pins.hold(&queue).is_none());
+    }
+}

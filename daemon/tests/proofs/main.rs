@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "what was proven, and what was not, is told to people")]
 
+mod backup;
 mod behind_proxy;
 mod cable;
 mod classic;

@@ -4,6 +4,7 @@
 // clippy.toml allows both in tests, but does not see that their helpers are part of them.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
+mod backup;
 mod classic;
 mod classic_export;
 mod ends;
