@@ -58,6 +58,7 @@ torture: mutant
 	cargo build
 	@# One after the other: each is a proof by itself and wants the disk for itself.
 	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test proofs kill:: -- --nocapture --skip queue_kill::
+	IMGREPO_BACKUPS=$(or $(BACKUPS),30) cargo test -p imgrepod --test proofs backup:: -- --nocapture
 	IMGREPO_CUTS=$(or $(LINE_CUTS),1000) cargo test -p imgrepod --test proofs cuts:: -- --nocapture
 	IMGREPO_KILLS=$(or $(KILLS),200) IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
 		cargo test -p imgrepod --test proofs queue_kill:: -- --nocapture --test-threads=1

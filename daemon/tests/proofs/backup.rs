@@ -27,11 +27,14 @@ use crate::session::{Ended, V2};
 const SESSIONS: u64 = 8;
 const AT_ONCE: u64 = 25;
 
+/// Uploads of each in a round: enough that many come during the backup, and an end to what is compared.
+const EACH: u64 = 4;
+
 /// The longest pause before somebody is killed: about what a backup takes here.
 const LIFE_MS: u64 = 400;
 
-/// People who upload, and now and then delete and purge, until they are told to stop or the server is
-/// gone.
+/// People who upload, and now and then delete and purge, until they have had enough, are told to stop or
+/// the server is gone.
 struct Crowd {
     acknowledged: Arc<Mutex<Vec<ImageId>>>,
     stop: Arc<AtomicBool>,
@@ -75,7 +78,10 @@ async fn upload(
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<ImageId>>>,
 ) {
-    while !stop.load(Ordering::Relaxed) {
+    for _ in 0..EACH {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
         // Most for the journal, some for files of their own.
         let size = match random.between(0, 19) {
             0 => random.between(1 << 20, 3 << 20),
@@ -237,30 +243,32 @@ async fn a_backup_has_all_that_was_acknowledged_before_it() {
         }
         let url = server.url();
         let new_home = directory.path().join(format!("home{round}"));
-        let seq = check(&folder, &new_home, &url, least).await;
-        if is_done {
-            let session = V2::open(&url, "historian").await.expect("a session");
-            let events = session.events().await.expect("the history");
-            let mut stored = BTreeMap::new();
-            for event in events {
-                if event.event == EventKind::NewUpload {
-                    stored
-                        .insert(event.image.expect("its image").id, event.seq.expect("its place"));
-                }
-            }
-            for id in &must {
-                assert!(stored[id] <= seq, "image {id} was acknowledged before the backup began");
-            }
-            held += must.len();
+        let mut seq = check(&folder, &new_home, &url, least).await;
+        std::fs::remove_dir_all(&new_home).expect("it was there");
+        if !is_done {
+            // What was cut short is taken up again.
+            block_in_place(|| run(&home, &["backup", &folder_name, "--json"])).expect("a backup");
+            seq = check(&folder, &new_home, &url, seq).await;
+            std::fs::remove_dir_all(&new_home).expect("it was there");
         }
+        let session = V2::open(&url, "historian").await.expect("a session");
+        let mut stored = BTreeMap::new();
+        for event in session.events().await.expect("the history") {
+            if event.event == EventKind::NewUpload {
+                stored.insert(event.image.expect("its image").id, event.seq.expect("its place"));
+            }
+        }
+        for id in &must {
+            assert!(stored[id] <= seq, "image {id} was acknowledged before the backup began");
+        }
+        held += must.len();
         least = seq;
         println!(
             "round {round}: backup {}, up to change {seq}; {} acknowledged before it, {} during it",
-            if is_done { "done" } else { "cut short" },
+            if is_done { "done" } else { "cut short, taken up again" },
             must.len(),
             after - must.len()
         );
-        std::fs::remove_dir_all(new_home).expect("it was there");
     }
     println!("{rounds} rounds, {killed} kills: {held} times an upload was there that had to be");
     assert!(held > 0, "the test proves nothing");
