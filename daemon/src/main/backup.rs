@@ -13,6 +13,7 @@ use imgrepo_proto::{ErrorCode, Refusal};
 use imgrepod::config::Flags;
 use imgrepod::repository::Told;
 use imgrepod::repository::backup::{Restore, Restored, restore};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -185,7 +186,8 @@ pub(crate) fn bring_back(
     };
     let folder = shown(&args.folder.to_string_lossy());
     let words = |done: &Restored| {
-        let Restored { images, contents, content_bytes, seq, made_at, .. } = done;
+        let Restored { images, contents, content_bytes, seq, .. } = done;
+        let made_at = done.made_at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
         let size = imgrepo_proto::size(*content_bytes);
         let missing = match (done.missing, done.is_finished) {
             (0, _) => String::new(),
@@ -203,7 +205,7 @@ pub(crate) fn bring_back(
         };
         format!(
             "restored from {folder}: {images} images, {contents} contents ({size}), up to change \
-             {seq} of {made_at}{missing}\nnext: imgrepod --serve{user}"
+             {seq}, as of {made_at}{missing}\nnext: imgrepod --serve{user}"
         )
     };
     listener.finish(done, words, |done| done.missing == 0)

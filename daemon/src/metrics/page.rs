@@ -135,7 +135,9 @@ mod tests {
         page.family("b_total", Kind::Counter, "All b.", [(&labels[..], 0.0), (&[], 0.5)]);
         static BOUNDS: &[u64] = &[500, 1_000_000];
         let histogram = Histogram::new(BOUNDS);
-        [1, 500, 501, 2_000_000].map(|value| histogram.count(value));
+        for value in [1, 500, 501, 2_000_000] {
+            histogram.count(value);
+        }
         page.histograms("c_seconds", "All c.", 1e6, [(&labels[..1], &histogram)]);
         assert_eq!(
             page.into_text(),

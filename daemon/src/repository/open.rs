@@ -244,7 +244,7 @@ fn build(
 
 /// Makes the directory, for its user alone, with what is missing above it; the parents of all that
 /// is new.
-fn make_directory(data: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn make_directory(data: &Path) -> io::Result<Vec<PathBuf>> {
     let is_missing = |directory: &&Path| !directory.as_os_str().is_empty() && !directory.exists();
     let missing = data.ancestors().take_while(is_missing);
     let parents = missing.filter_map(Path::parent).filter(|parent| !parent.as_os_str().is_empty());

@@ -176,6 +176,7 @@ impl Drop for Pin {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use imgrepo_proto::RepositoryId;
 
     use super::*;
     use crate::repository::blobs::memory::MemoryBlobs;
@@ -185,7 +186,8 @@ mod tests {
     #[test]
     fn garbage_waits_for_the_last_hold_and_is_looked_at_again() {
         let (pins, queue) = (Arc::<Pins>::default(), Arc::<Queue>::default());
-        let (catalog, blobs) = (MemoryCatalog::new(), MemoryBlobs::new());
+        let (catalog, blobs) =
+            (MemoryCatalog::new(RepositoryId("r".to_owned())), MemoryBlobs::new());
         let hash = BlobHash([7; 32]);
         blobs.append(&[(hash, Bytes::from_static(b"7"))]).unwrap();
         let [first, second] = [(), ()].map(|()| pins.hold(&queue).unwrap());

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod backup;
+mod backup_ends;
 mod classic;
 mod classic_export;
 mod ends;

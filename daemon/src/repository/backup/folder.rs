@@ -1,7 +1,7 @@
 //! The folder of a backup while one is made in it: taken by one process, told from a folder of other
 //! things, and what is at its top. Called by `make`, and for reading by `restore`.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use imgrepo_proto::name::shown;
 use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 
 use super::manifest::{Listed, Manifest};
-use super::{conflict, failed};
+use super::{conflict, failed, make_directory};
 use crate::private;
 use crate::repository::durable::{self, SyncPoint};
 
@@ -39,13 +39,8 @@ impl Folder {
     /// # Errors
     /// `conflict` where it has something else in it or another backup is being made there.
     pub(super) fn take(path: &Path) -> Result<Folder, Refusal> {
-        let made = |error: io::Error| failed("make the folder", path, &error);
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
         // What is in it is as private as the repository.
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path).map_err(made)?;
+        make_directory(path)?;
         let lock = path.join(LOCK);
         let is_ours = fs::read_to_string(&lock).is_ok_and(|mark| mark == MARK || mark.is_empty())
             || path.join(MANIFEST).exists();
@@ -82,10 +77,7 @@ impl Folder {
         self.remove_snapshots_but(former)?;
         let number = former.unwrap_or(0) + 1;
         let path = snapshot(&self.path, number);
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path).map_err(|error| failed("make the folder", &path, &error))?;
+        make_directory(&path)?;
         Ok((number, path))
     }
 

@@ -166,11 +166,21 @@ fn copy(
     copying.carrier.sync_names()?;
     let missing = copying.missing;
     backed_up.missing = missing.len() as u64;
-    let owner = inner.settings.owner.as_str().to_owned();
-    let counts = (totals.images, totals.contents, totals.bytes);
-    let changed = (seq, changed_at);
-    let whose = (repository, owner);
-    let manifest = Manifest::new(whose, made_at, changed, (number, files), counts, missing);
+    let manifest = Manifest {
+        v: Manifest::VERSION,
+        program: Manifest::PROGRAM.to_owned(),
+        repository,
+        owner: inner.settings.owner.as_str().to_owned(),
+        made_at,
+        seq,
+        changed_at,
+        snapshot: number,
+        files,
+        images: totals.images,
+        contents: totals.contents,
+        content_bytes: totals.bytes,
+        missing,
+    };
     Ok((manifest, backed_up, snapshot))
 }
 

@@ -11,7 +11,8 @@ const VERSION: u32 = 1;
 /// A backup that is whole, but for what it says is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
-    v: u32,
+    /// The format's version.
+    pub(super) v: u32,
     /// The program that made it, for people.
     pub(super) program: String,
     /// Of which repository.
@@ -56,35 +57,12 @@ pub(super) enum BadManifest {
 }
 
 impl Manifest {
-    /// The version, for who makes one.
-    pub(super) const V: u32 = VERSION;
+    /// The version of one that is made now.
+    pub(super) const VERSION: u32 = VERSION;
 
-    #[allow(clippy::too_many_arguments, reason = "each is a member of the document")]
-    pub(super) fn new(
-        (repository, owner): (RepositoryId, String),
-        made_at: Timestamp,
-        (seq, changed_at): (Seq, Option<Timestamp>),
-        (snapshot, files): (u64, Vec<Listed>),
-        (images, contents, content_bytes): (u64, u64, u64),
-        missing: Vec<BlobHash>,
-    ) -> Manifest {
-        let program = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
-        Manifest {
-            v: Self::V,
-            program,
-            repository,
-            owner,
-            made_at,
-            seq,
-            changed_at,
-            snapshot,
-            files,
-            images,
-            contents,
-            content_bytes,
-            missing,
-        }
-    }
+    /// The program that makes one now.
+    pub(super) const PROGRAM: &str =
+        concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, BadManifest> {
         /// Alone: the rest is the version's own matter.
@@ -127,11 +105,21 @@ mod tests {
     fn manifest() -> Manifest {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let file = Listed { name: "catalog.db".to_owned(), bytes: 9, hash: BlobHash([1; 32]) };
-        let whose = (RepositoryId("r".to_owned()), "olga".to_owned());
-        let changed = (Seq(7), Some(at("2026-05-01T12:00:00Z")));
-        let made_at = at("2026-05-01T12:34:56Z");
-        let missing = vec![BlobHash([2; 32])];
-        Manifest::new(whose, made_at, changed, (3, vec![file]), (4, 5, 6), missing)
+        Manifest {
+            v: Manifest::VERSION,
+            program: Manifest::PROGRAM.to_owned(),
+            repository: RepositoryId("r".to_owned()),
+            owner: "olga".to_owned(),
+            made_at: at("2026-05-01T12:34:56Z"),
+            seq: Seq(7),
+            changed_at: Some(at("2026-05-01T12:00:00Z")),
+            snapshot: 3,
+            files: vec![file],
+            images: 4,
+            contents: 5,
+            content_bytes: 6,
+            missing: vec![BlobHash([2; 32])],
+        }
     }
 
     #[test]

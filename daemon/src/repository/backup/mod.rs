@@ -31,6 +31,8 @@ use imgrepo_proto::name::shown;
 use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 
 use super::catalog::sqlite::snapshot::Snapshot;
+use super::durable::{self, SyncPoint};
+use super::open;
 
 pub(super) use make::make;
 pub(super) use restore::is_unfinished;
@@ -47,6 +49,15 @@ const IDENTITY: [&str; 2] = ["key.pem", "cert.pem"];
 
 /// The folder of the identity in a data directory.
 const TLS: &str = "tls";
+
+/// Makes a directory for its user alone, for good, with what is missing above it.
+fn make_directory(path: &Path) -> Result<(), Refusal> {
+    let parents = open::make_directory(path);
+    let made = parents.and_then(|parents| {
+        parents.iter().try_for_each(|parent| durable::sync_directory(SyncPoint::Backup, parent))
+    });
+    made.map_err(|error| failed("make the folder", path, &error))
+}
 
 /// A refusal that names a file or folder, and what the disk said.
 fn failed(act: &str, path: &Path, error: &io::Error) -> Refusal {

@@ -4,7 +4,7 @@
 //! The first thing that is written is a mark, the last that is done is to take it away: a repository
 //! that bears it is not opened. Where a restore was cut short the next one goes on with what is there.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::carry::{self, Carried, Carrier};
 use super::folder::{contents, listed, read_manifest, snapshot};
 use super::manifest::Manifest;
-use super::{CATALOG, CONFIG, IDENTITY, TLS, conflict, failed, lost, unreadable};
+use super::{CATALOG, CONFIG, IDENTITY, TLS, conflict, failed, lost, make_directory, unreadable};
 use crate::private;
 use crate::repository::catalog::Catalog;
 use crate::repository::catalog::sqlite::snapshot::Snapshot;
@@ -161,11 +161,7 @@ fn begin(manifest: &Manifest, data: &Path) -> Result<Lock, Refusal> {
         let message = format!("cannot restore into `{name}`: an imgrepod has it open");
         conflict(message, "stop that one first (imgctl stop)")
     };
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(data).map_err(|error| failed("make the directory", data, &error))?;
+    make_directory(data)?;
     let mark = Mark {
         v: 1,
         repository: manifest.repository.clone(),
@@ -263,7 +259,7 @@ fn finish(manifest: &Manifest, from: &Path, data: &Path, config: &Path) -> Resul
     for name in IDENTITY {
         if manifest.file(name).is_some() {
             let tls = data.join(TLS);
-            make_private(&tls)?;
+            make_directory(&tls)?;
             bring(&from.join(name), &tls.join(name))?;
         }
     }
@@ -288,14 +284,6 @@ fn finish(manifest: &Manifest, from: &Path, data: &Path, config: &Path) -> Resul
     let mark = data.join(MARK);
     fs::remove_file(&mark).map_err(|error| failed("remove", &mark, &error))?;
     sync().map_err(|error| failed("write", data, &error))
-}
-
-fn make_private(folder: &Path) -> Result<(), Refusal> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| failed("make the folder", folder, &error))
 }
 
 /// Copies a small private file.
