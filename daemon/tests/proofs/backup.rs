@@ -96,7 +96,7 @@ async fn upload(
             Err(Ended::Refused(refusal)) => panic!("{refusal}"),
         };
         acknowledged.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-        let (deletes, purges) = (seed % 4 == 0, seed % 8 == 0);
+        let (deletes, purges) = (seed.is_multiple_of(4), seed.is_multiple_of(8));
         if deletes {
             let delete = Command::Delete(Target::id(id));
             match session.call::<ImageReply>(delete).await {
