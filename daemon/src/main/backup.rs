@@ -17,8 +17,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::fsck::{INTERRUPTED, LISTED, Screen, lines};
-use crate::home::{self, document, failed, say};
+use super::fsck::{INTERRUPTED, LISTED, Screen, lines};
+use super::home::{self, document, failed, say};
 
 /// Something is missing.
 const MISSING: u8 = 1;

@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::home::{self, document, failed, say};
+use super::home::{self, document, failed, say};
 
 /// Some of several were left out.
 const SOME_FAILED: u8 = 6;

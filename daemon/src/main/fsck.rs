@@ -13,7 +13,7 @@ use imgrepod::config::Flags;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::home::{self, document, failed, say};
+use super::home::{self, document, failed, say};
 
 /// Something was found.
 const FOUND: u8 = 1;
