@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`metrics`] | figures that are counted, and the page that tells them |
 //! | [`config`], [`paths`] | what the daemon is told, and where its files are; alone read the environment |
+//! | [`host`] | the time of day, chance, and threads for what blocks: or a simulation of them |
 //! | [`private`] | a small file of this user alone, whole or not there |
 //! | [`cache`] | pictures that can be made or fetched again, within a budget |
 //! | [`database`] | a SQLite file: made, checked, migrated, never repaired |
@@ -30,6 +31,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod database;
+pub mod host;
 pub mod link;
 pub mod metrics;
 pub mod paths;

@@ -15,6 +15,7 @@ const ROOMS: &[(&str, u32)] = &[
     ("cache", 0),
     ("database", 0),
     ("metrics", 0),
+    ("host", 0),
     ("private", 0),
     ("tls", 1),
     ("service", 1),

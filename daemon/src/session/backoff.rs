@@ -31,13 +31,6 @@ impl Backoff {
     }
 }
 
-/// A number by chance, good enough to spread attempts.
-pub(crate) fn random() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    // The standard library seeds it from the system and changes it with each one.
-    std::hash::RandomState::new().build_hasher().finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,17 +46,18 @@ impl Follower {
                 return Ok(event);
             }
             let mut moved = self.session.feed().moved();
-            let mut connection = self.session.0.connection.subscribe();
+            let mut connection = self.session.0.connection.seen();
             match self.session.feed().look(&mut self.cursor) {
                 Look::Event(event) => return Ok(*event),
                 Look::Fetch(since) => self.fetch(since).await?,
                 Look::Nothing => {
-                    let standing = self.session.standing(&connection.borrow_and_update());
+                    let standing = self.session.standing(&connection.look());
                     standing?;
                     // Both only wake: what there is, is looked for again.
                     tokio::select! {
+                        biased;
                         _ = moved.changed() => {}
-                        _ = connection.changed() => {}
+                        () = connection.changed() => {}
                     }
                 }
                 Look::Gap(missed) => {

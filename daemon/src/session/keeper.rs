@@ -9,11 +9,11 @@ use std::time::Duration;
 use imgrepo_proto::control::reply::{SessionState, SessionStatus};
 use imgrepo_proto::invitation::HostPort;
 use imgrepo_proto::{ErrorCode, PersonName, Seq};
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use crate::host::{self, Mutant, random};
 use crate::link::{End, Incoming};
 
 use super::attempt::{Failed, Reached, reach};
@@ -24,7 +24,7 @@ use super::peer::{Dialog, Heard, v1::V1, v2::V2};
 use super::seen::Seen;
 use super::up::Up;
 use super::wake::Sleeps;
-use super::{Address, Connection, Dialect, Session, Settings, Wish, random};
+use super::{Address, Connection, Dialect, Session, Settings, Wish};
 
 /// How long after an event the last one seen is written down: after a crash at most the events of so
 /// long are read again.
@@ -36,7 +36,7 @@ const OLD_SERVER: &str = "this is an old server: ids are places in its list, onl
 /// Runs until [`Session::end`].
 pub(super) async fn run(session: Session, settings: Settings) {
     let path = settings.seen.clone();
-    let opened = tokio::task::spawn_blocking(move || Seen::open(path)).await;
+    let opened = host::blocking(move || Seen::open(path)).await;
     let Ok((seen, notice)) = opened else {
         // Only a runtime that shuts down does not run it.
         return;
@@ -45,7 +45,7 @@ pub(super) async fn run(session: Session, settings: Settings) {
     let mut keeper = Keeper {
         session,
         settings,
-        machine: Machine::new(Timestamp::now()),
+        machine: Machine::new(host::now()),
         seen: Some(seen),
         saving: None,
         seen_notice: notice,
@@ -60,7 +60,7 @@ pub(super) async fn run(session: Session, settings: Settings) {
                 keeper.keep(number, &address, &user, &mut wished).await;
             }
             Wish::Offline | Wish::Ended => {
-                keeper.machine.handle(Input::Disconnect, Timestamp::now(), 0);
+                keeper.machine.handle(Input::Disconnect, host::now(), 0);
                 keeper.save().await;
                 let ended = wish == Wish::Ended;
                 keeper.publish(number, None, ended);
@@ -112,7 +112,7 @@ impl Keeper {
                 }
                 _ => {}
             }
-            let action = self.machine.handle(input, Timestamp::now(), random());
+            let action = self.machine.handle(input, host::now(), random());
             self.publish(number, up.as_ref(), false);
             input = match (action, up.take()) {
                 (Action::Rest, _) => {
@@ -120,12 +120,14 @@ impl Keeper {
                     return;
                 }
                 (Action::Wait(wait), _) => tokio::select! {
+                    biased;
                     // A wait that is dropped was for nothing that is wanted any more.
                     _ = wished.changed() => return,
                     () = tokio::time::sleep(wait) => Input::Woken,
                 },
                 (Action::Dial, _) => {
                     let outcome = tokio::select! {
+                        biased;
                         // A connection that is dropped half-way closes itself.
                         _ = wished.changed() => return,
                         outcome = self.establish(address, user) => outcome,
@@ -141,6 +143,7 @@ impl Keeper {
                 (Action::Serve, None) => Input::Woken,
                 (Action::Serve, Some(mut served)) => {
                     let end = tokio::select! {
+                        biased;
                         // What the inbox has not given stays there for the goodbye.
                         _ = wished.changed() => None,
                         end = self.serve(number, address, &mut served) => Some(end),
@@ -169,6 +172,9 @@ impl Keeper {
         loop {
             let known = self.seen.as_ref().and_then(|seen| seen.at(&key));
             let mut since = known.as_ref().map(|(_, seq)| *seq);
+            if host::is_mutant(Mutant::SkipEvent) {
+                since = since.map(Seq::next);
+            }
             let worked = self.worked.as_ref();
             let reached = reach(address, worked, user, &program, since, time_out).await;
             let Reached { outbox, inbox, reply, place } = match reached {
@@ -223,7 +229,16 @@ impl Keeper {
         let mut sleeps = Sleeps::new();
         loop {
             // All are cancel-safe: a message stays in the inbox, a moment comes again, a sleep is told.
+            // What is rare goes first: a server that never pauses must not keep it away.
             tokio::select! {
+                biased;
+                slept = sleeps.next() => {
+                    up.outbox.abort(&format!("this computer slept for {} s", slept.as_secs()));
+                }
+                () = sleep_until(save_at.unwrap_or_else(Instant::now)), if save_at.is_some() => {
+                    self.note_seen(address);
+                    save_at = (!self.start_saving()).then(|| Instant::now() + SAVE_EVERY);
+                }
                 message = up.inbox.next() => match message {
                     Ok(Incoming::Text(text)) => {
                         let before = session.feed().received();
@@ -241,13 +256,6 @@ impl Keeper {
                     Ok(Incoming::Data(bytes)) => up.dialog.data(bytes),
                     Err(end) => return end,
                 },
-                () = sleep_until(save_at.unwrap_or_else(Instant::now)), if save_at.is_some() => {
-                    self.note_seen(address);
-                    save_at = (!self.start_saving()).then(|| Instant::now() + SAVE_EVERY);
-                }
-                slept = sleeps.next() => {
-                    up.outbox.abort(&format!("this computer slept for {} s", slept.as_secs()));
-                }
             }
         }
     }
@@ -266,7 +274,7 @@ impl Keeper {
             return false;
         }
         if let Some(unsaved) = self.seen.as_mut().and_then(Seen::take_unsaved) {
-            self.saving = Some(tokio::task::spawn_blocking(move || {
+            self.saving = Some(host::blocking(move || {
                 if let Err(error) = unsaved.save() {
                     tracing::warn!(%error, "cannot write down the last event seen");
                 }
@@ -315,7 +323,7 @@ impl Keeper {
             status.transport = up.map(|up| up.transport);
             describe(status, dialog);
         });
-        self.session.0.connection.send_replace(connection);
+        self.session.0.connection.set(connection);
     }
 
     /// Tells that we are something else at the server. Whoever waits for another server hears of it:
@@ -329,7 +337,7 @@ impl Keeper {
         let role = v2.actor().role;
         tracing::info!("the role here is {} now", imgrepo_proto::name::shown(&role));
         self.session.0.status.send_modify(|status| status.role = Some(role));
-        self.session.0.connection.send_replace(Connection::Up(dialog.clone()));
+        self.session.0.connection.set(Connection::Up(dialog.clone()));
     }
 }
 

@@ -8,6 +8,7 @@
 mod attempt;
 mod backoff;
 mod credentials;
+mod current;
 mod dial;
 pub(crate) mod document;
 mod feed;
@@ -34,10 +35,11 @@ use imgrepo_proto::control::reply::{SessionState, SessionStatus, Transport};
 use imgrepo_proto::invitation::Trust;
 use imgrepo_proto::session::command::Program;
 use imgrepo_proto::{BlobHash, ErrorCode, PersonName, Refusal, Secret, Seq};
-use jiff::Timestamp;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::host;
 
 pub use credentials::{Credentials, Joined};
 pub use follower::Follower;
@@ -46,10 +48,11 @@ pub use peer::{DownloadCall, DownloadStep, Peer, Turn, UploadCall, UploadStep};
 pub use route::Route;
 pub use url::ServerUrl;
 
-pub(crate) use backoff::{Backoff, random};
+pub(crate) use backoff::Backoff;
 pub(crate) use dial::stream;
 pub(crate) use peer::{CallError, classic};
 
+use current::{Current, Seen};
 use feed::Feed;
 use peer::Dialog;
 use turns::Turns;
@@ -183,7 +186,7 @@ struct Shared {
     wish: Mutex<(u64, Wish)>,
     wished: watch::Sender<u64>,
     status: watch::Sender<SessionStatus>,
-    connection: watch::Sender<Connection>,
+    connection: Current<Connection>,
     feed: Feed,
     turns: Turns,
     /// How often a server said that it has lost contents.
@@ -195,12 +198,12 @@ impl Session {
     #[must_use]
     pub fn start(settings: Settings) -> (Session, JoinHandle<()>) {
         let user = PersonName::anon().to_string();
-        let status = SessionStatus::new(SessionState::Offline, None, user, Timestamp::now());
+        let status = SessionStatus::new(SessionState::Offline, None, user, host::now());
         let session = Session(Arc::new(Shared {
             wish: Mutex::new((0, Wish::Offline)),
             wished: watch::Sender::new(0),
             status: watch::Sender::new(status),
-            connection: watch::Sender::new(Connection::Offline),
+            connection: Current::new(Connection::Offline),
             feed: Feed::new(),
             turns: Turns::default(),
             losses: watch::Sender::new(0),
@@ -222,9 +225,9 @@ impl Session {
         *wish = (wish.0 + 1, wanted);
         self.0.status.send_modify(|status| {
             let (url, user) = (Some(address.to_string()), user.to_string());
-            *status = SessionStatus::new(SessionState::Connecting, url, user, Timestamp::now());
+            *status = SessionStatus::new(SessionState::Connecting, url, user, host::now());
         });
-        self.0.connection.send_replace(Connection::Trying(None));
+        self.0.connection.set(Connection::Trying(None));
         self.0.wished.send_replace(wish.0);
     }
 
@@ -255,13 +258,13 @@ impl Session {
             self.0.wished.send_replace(wish.0);
             wish.0
         };
-        let mut connection = self.0.connection.subscribe();
+        let mut connection = self.0.connection.seen();
         // Waits for the keeper, whose goodbye has a time limit. A newer wish is somebody else's.
         let left = connection
             .wait_for(|connection| matches!(connection, Connection::Offline | Connection::Ended));
         let mut wished = self.0.wished.subscribe();
         let overtaken = wished.wait_for(|newest| *newest != number);
-        tokio::select! { _ = left => {}, _ = overtaken => {} }
+        tokio::select! { biased; _ = left => {}, _ = overtaken => {} }
     }
 
     /// How the session stands, and each change of it.
@@ -287,16 +290,12 @@ impl Session {
     /// # Errors
     /// As [`Session::peer`], but for the time.
     pub async fn peer_unbounded(&self) -> Result<Peer, Refusal> {
-        let mut connection = self.0.connection.subscribe();
+        let mut connection = self.0.connection.seen();
         loop {
-            let standing = self.standing(&connection.borrow_and_update())?;
+            let standing = self.standing(&connection.look())?;
             match standing {
                 Some(dialog) => return Ok(Peer::new(self.clone(), dialog)),
-                None => {
-                    if connection.changed().await.is_err() {
-                        return Err(ended());
-                    }
-                }
+                None => connection.changed().await,
             }
         }
     }
@@ -308,7 +307,7 @@ impl Session {
 
     /// The server to ask, as it comes and goes.
     pub(crate) fn servers(&self) -> Servers {
-        Servers { session: self.clone(), connection: self.0.connection.subscribe() }
+        Servers { session: self.clone(), connection: self.0.connection.seen() }
     }
 
     /// Events after this one, or from now on: see [`Follower`].
@@ -332,7 +331,7 @@ impl Session {
 
     fn not_yet(&self) -> Refusal {
         let url = self.0.status.borrow().url.clone().unwrap_or_default();
-        let why = match &*self.0.connection.borrow() {
+        let why = match &*self.0.connection.look() {
             Connection::Trying(Some(refusal)) => refusal.message.clone(),
             _ => format!("not connected to `{url}` yet"),
         };
@@ -353,21 +352,19 @@ impl Session {
 #[derive(Debug)]
 pub(crate) struct Servers {
     session: Session,
-    connection: watch::Receiver<Connection>,
+    connection: Seen<Connection>,
 }
 
 impl Servers {
     /// The one that there is.
     pub(crate) fn now(&mut self) -> Option<Peer> {
-        let standing = self.session.standing(&self.connection.borrow_and_update());
+        let standing = self.session.standing(&self.connection.look());
         standing.ok().flatten().map(|dialog| Peer::new(self.session.clone(), dialog))
     }
 
     /// Waits until that may be another than it was. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
-        if self.connection.changed().await.is_err() {
-            std::future::pending().await
-        }
+        self.connection.changed().await;
     }
 }
 

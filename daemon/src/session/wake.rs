@@ -23,7 +23,7 @@ struct Clocks {
 
 impl Clocks {
     fn now() -> Self {
-        Clocks::new(Timestamp::now(), Instant::now())
+        Clocks::new(crate::host::now(), Instant::now())
     }
 
     fn new(wall: Timestamp, awake: Instant) -> Self {

@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::database;
+use crate::host;
 
 pub use held::Held;
 pub use leaving::Leave;
@@ -257,10 +258,12 @@ impl State {
         let changed = watch::Sender::new(0);
         let worker = Worker::new(connection, path.to_owned(), taken, changed.clone());
         // It ends with the last handle, or in order by `close`, which waits for it.
-        std::thread::Builder::new()
-            .name("state".to_owned())
-            .spawn(move || worker.run())
-            .map_err(|error| unusable(&error))?;
+        if host::is_simulated() {
+            tokio::spawn(worker.run_as_task());
+        } else {
+            let thread = std::thread::Builder::new().name("state".to_owned());
+            thread.spawn(move || worker.run()).map_err(|error| unusable(&error))?;
+        }
         Ok(State { jobs, changed, leaving: Leaving::default() })
     }
 

@@ -5,6 +5,8 @@ use imgrepo_proto::{BlobHash, Refusal};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::host::{self, Mutant};
+
 use super::rows::{
     STAMP, content, hash, identity, optional_path, refusal_text, signed, stamp, time, unsigned,
 };
@@ -15,6 +17,9 @@ use super::{End, FolderId, FoundIn, Lane, MembershipId, Stamp, State, Turn, Turn
 pub(super) fn begin_anew(db: &Connection) -> rusqlite::Result<()> {
     let sql = "UPDATE upload SET state = 'queued' \
          WHERE membership IN (SELECT id FROM membership) AND state = 'sending'";
+    if host::is_mutant(Mutant::ReviveCancelled) {
+        db.execute("UPDATE upload SET state = 'queued' WHERE state = 'cancelled'", [])?;
+    }
     db.execute(sql, []).map(drop)
 }
 

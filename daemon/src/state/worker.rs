@@ -108,26 +108,43 @@ impl Worker {
     /// Works until it is told to close, or nobody can ask any more.
     pub(super) fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {
-            let mut group = Vec::new();
-            let mut closing = None;
-            let mut next = Some(first);
-            while let Some(job) = next {
-                match job {
-                    Job::Do(durability, act) => group.push((durability, act)),
-                    Job::Close(answer) => closing = Some(answer),
-                }
-                let is_full = group.len() >= GROUP || closing.is_some();
-                next = if is_full { None } else { self.jobs.try_recv().ok() };
-            }
-            if !group.is_empty() {
-                self.commit(group);
-            }
-            if let Some(answer) = closing {
-                drop(self.connection);
-                let _ = answer.send(());
-                return;
+            if let Some(closed) = self.work(first) {
+                return self.close(closed);
             }
         }
+    }
+
+    /// As [`Worker::run`], on a simulated computer.
+    pub(super) async fn run_as_task(mut self) {
+        while let Some(first) = self.jobs.recv().await {
+            if let Some(closed) = self.work(first) {
+                return self.close(closed);
+            }
+        }
+    }
+
+    /// Does what waits; whom to answer where it is told to close.
+    fn work(&mut self, first: Job) -> Option<oneshot::Sender<()>> {
+        let mut group = Vec::new();
+        let mut closing = None;
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Do(durability, act) => group.push((durability, act)),
+                Job::Close(answer) => closing = Some(answer),
+            }
+            let is_full = group.len() >= GROUP || closing.is_some();
+            next = if is_full { None } else { self.jobs.try_recv().ok() };
+        }
+        if !group.is_empty() {
+            self.commit(group);
+        }
+        closing
+    }
+
+    fn close(self, closed: oneshot::Sender<()>) {
+        drop(self.connection);
+        let _ = closed.send(());
     }
 
     fn commit(&mut self, group: Vec<(Durability, Act)>) {

@@ -10,7 +10,8 @@ use imgrepo_proto::session::command::Target;
 use imgrepo_proto::{ImageRecord, Refusal};
 use tokio::time::timeout;
 
-use crate::session::{Dialect, DownloadStep, Session, random};
+use crate::host::random;
+use crate::session::{Dialect, DownloadStep, Session};
 
 use super::fetching::{Action, Machine};
 use super::rate::Gate;

@@ -20,8 +20,9 @@ use tokio::sync::Semaphore;
 
 use super::rate::Gate;
 use crate::cache::{Cache, Key};
+use crate::host::random;
 use crate::repository::picture::{DECIDING_BYTES, Guess, Kind, kind_of};
-use crate::session::{Backoff, DownloadCall, DownloadStep, Session, random};
+use crate::session::{Backoff, DownloadCall, DownloadStep, Session};
 
 /// Pictures that are fetched at once: a screen of small ones comes in one go, and no more than these are
 /// in memory.

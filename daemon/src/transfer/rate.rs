@@ -101,6 +101,7 @@ impl Gate {
             let Err(wait) = passed else { return };
             // Either only wakes.
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait.min(LOOK_AGAIN)) => {}
                 _ = rate.changed() => {}
             }

@@ -18,6 +18,7 @@ use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 use rustix::fs::Mode;
 use tokio::sync::watch;
 
+use crate::host;
 use crate::repository::not_an_image;
 use crate::repository::picture::{DECIDING_BYTES, Guess, kind_of};
 use crate::state::Stamp;
@@ -127,7 +128,7 @@ impl Source {
         let (source, progress) = (self.clone(), progress.clone());
         let abandoned = Abandoned::default();
         let seen = abandoned.0.clone();
-        let hash = tokio::task::spawn_blocking(move || source.hash_now(&progress, &seen)).await;
+        let hash = host::blocking(move || source.hash_now(&progress, &seen)).await;
         drop(abandoned);
         hash.unwrap_or_else(|_| Err(self.fault("the reading was given up")))
     }
@@ -179,9 +180,7 @@ impl Source {
             }
             Ok(pieces)
         };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|_| Err(self.fault("the reading was given up")))
+        host::blocking(read).await.unwrap_or_else(|_| Err(self.fault("the reading was given up")))
     }
 
     /// Whether it is the same file as when it was opened, by its place, size and time of change.

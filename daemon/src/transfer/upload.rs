@@ -16,7 +16,8 @@ use imgrepo_proto::session::v1::Entry;
 use imgrepo_proto::{BlobHash, ErrorCode, Refusal};
 use tokio::sync::watch;
 
-use crate::session::{CallError, Dialect, Peer, UploadCall, UploadStep, classic, random};
+use crate::host::random;
+use crate::session::{CallError, Dialect, Peer, UploadCall, UploadStep, classic};
 
 use super::machine::{Action, Input, Machine, too_large};
 use super::reader::Reader;

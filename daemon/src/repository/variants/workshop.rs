@@ -243,7 +243,7 @@ impl Shared {
                 match &made {
                     Ok(made) => self.made.add(made.pictures.len() as u64),
                     Err(NotMade::Fault(_)) => self.failed.one(),
-                    Err(NotMade::Gone | NotMade::Passing(_)) => {}
+                    Err(NotMade::Gone | NotMade::Damaged | NotMade::Passing(_)) => {}
                 }
                 made
             }

@@ -14,6 +14,7 @@ pub(super) async fn pump(common: Arc<Common>, mut feed: Feed) {
         // Dropping either is safe: what was not taken from the feed stays there, and `closed` is for
         // good.
         let events = tokio::select! {
+            biased;
             () = common.outbox.closed() => return,
             events = feed.next() => events,
         };

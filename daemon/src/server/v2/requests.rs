@@ -1,7 +1,7 @@
 //! The requests of one v2 session that are under way, by number. The reader admits them, whoever
 //! answers one closes it: closing succeeds once, so a request gets one final reply and no more.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
@@ -21,7 +21,7 @@ pub(super) struct Requests {
 #[derive(Debug, Default)]
 struct Table {
     last: RequestId,
-    open: HashMap<RequestId, Open>,
+    open: BTreeMap<RequestId, Open>,
 }
 
 #[derive(Debug)]
@@ -157,11 +157,12 @@ impl Requests {
     pub(super) fn give_up_all(&self) {
         let given_up = {
             let mut table = self.lock();
-            let (go, stay) = table.open.drain().partition(|(_, open)| open.can_be_given_up());
+            let open = std::mem::take(&mut table.open).into_iter();
+            let (go, stay) = open.partition(|(_, open)| open.can_be_given_up());
             table.open = stay;
             go
         };
-        let given_up: HashMap<RequestId, Open> = given_up;
+        let given_up: BTreeMap<RequestId, Open> = given_up;
         for task in given_up.into_values().filter_map(|open| open.task) {
             task.abort();
         }

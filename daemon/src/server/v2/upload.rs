@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use imgrepo_proto::session::ServerMessage;
 use imgrepo_proto::session::command::Upload;
 use imgrepo_proto::{ErrorCode, Refusal};
 
 use super::flight::Flight;
 use super::intake::Intake;
+use crate::host::{self, Mutant};
 use crate::repository::Actor;
 use crate::repository::catalog::Again;
 
@@ -37,6 +39,7 @@ pub(super) async fn run(flight: Flight, intake: Arc<Intake>, actor: Actor, uploa
         // Dropping either is safe: nothing is taken from the intake here. Who is superseded meanwhile
         // learns it below.
         tokio::select! {
+            biased;
             () = receiving.superseded() => {}
             _ = tokio::time::timeout(WHOLE_WAIT, intake.whole()) => {}
         }
@@ -53,6 +56,12 @@ pub(super) async fn run(flight: Flight, intake: Arc<Intake>, actor: Actor, uploa
             pieces = intake.take() => pieces,
         };
         let is_first = written == 0;
+        if host::is_mutant(Mutant::AckUnwritten) && !at_once {
+            let coming: usize = pieces.iter().map(Bytes::len).sum();
+            acked = written + coming as u64;
+            intake.acked(acked);
+            flight.interim(&ServerMessage::Ack { id, offset: acked });
+        }
         match receiving.write(pieces).await {
             Ok(offset) => written = offset,
             Err(refusal) => return receiving.fail(refusal),
@@ -61,7 +70,7 @@ pub(super) async fn run(flight: Flight, intake: Arc<Intake>, actor: Actor, uploa
             // It is in memory, which an acknowledgement would deny; the reply says it all.
             break;
         }
-        if written == size || written - acked >= ACK_BYTES || intake.is_empty() {
+        if written == size || written.saturating_sub(acked) >= ACK_BYTES || intake.is_empty() {
             // First the window, then the word: who hears it may send at once.
             intake.acked(written);
             flight.interim(&ServerMessage::Ack { id, offset: written });

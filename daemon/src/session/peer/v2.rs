@@ -3,7 +3,7 @@
 //! Numbers are given and requests queued under one short lock, so they reach the server in order.
 //! The keeper's dispatcher hands in what the server says; nothing here ever waits for a caller.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -47,7 +47,7 @@ pub(crate) struct V2 {
 #[derive(Debug)]
 struct Table {
     next: RequestId,
-    calls: HashMap<RequestId, Entry>,
+    calls: BTreeMap<RequestId, Entry>,
     /// The session is over: nothing is asked any more.
     over: bool,
 }
@@ -68,7 +68,7 @@ impl V2 {
     ) -> Self {
         let requests = Arc::new(Semaphore::new(greeting.limits.max_requests as usize));
         let window = SharedWindow::new(greeting.limits.session_window);
-        let table = Table { next: AUTH_ID + 1, calls: HashMap::new(), over: false };
+        let table = Table { next: AUTH_ID + 1, calls: BTreeMap::new(), over: false };
         let actor = Actor { role: greeting.role.clone(), can: greeting.can.clone() };
         let (actor, table) = (Mutex::new(actor), Mutex::new(table));
         V2 { outbox, greeting, actor, address, user, requests, window, table }

@@ -9,10 +9,10 @@ use imgrepo_proto::control::reply::{Phase, Progress};
 use imgrepo_proto::{ErrorCode, Refusal};
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::session::{Peer, random};
+use crate::host::{self, Mutant, random};
+use crate::session::Peer;
 use crate::state::{End, Lane, QueuedContent, Stamp, Turn};
 use crate::transfer::{Bound, NotOpened, Source, UploadMeta, machine};
 
@@ -59,7 +59,12 @@ impl Attempt {
             () = self.given_up.cancelled() => Outcome::GivenUp,
         };
         let strained = is_strained(&outcome);
-        let end = verdict(outcome, &about, Timestamp::now(), random());
+        let end = verdict(outcome, &about, host::now(), random());
+        let is_unheard = matches!(end, End::Waiting(_, None));
+        let end = match is_unheard && host::is_mutant(Mutant::ForgetUnheard) {
+            true => End::Gone,
+            false => end,
+        };
         self.write_down(&end).await;
         self.tell(&end).await;
         if !matches!(end, End::Waiting(..) | End::Queued) {
@@ -113,7 +118,7 @@ impl Attempt {
         let maybe_stored = shared.unheard.of(turn.id, hash);
         let bound = Bound { source, meta, hash, peer: peer.clone(), maybe_stored };
         let (noted, stored) = tokio::join!(
-            shared.state.hashed(turn.id, hash, Timestamp::now()),
+            shared.state.hashed(turn.id, hash, host::now()),
             shared.transfers.upload_bound(bound, progress),
         );
         if let Err(refusal) = noted {
@@ -147,7 +152,7 @@ impl Attempt {
         let failed = |error: tokio::task::JoinError| {
             Err(NotOpened::Unreadable(Refusal::new(ErrorCode::Internal, error.to_string())))
         };
-        let opened = spawn_blocking(open).await.unwrap_or_else(failed);
+        let opened = host::blocking(open).await.unwrap_or_else(failed);
         opened.map_err(|not| match not {
             NotOpened::Missing(why) => Outcome::Missing(why),
             NotOpened::Away(why) => Outcome::Away(why),
@@ -170,7 +175,7 @@ impl Attempt {
     async fn write_down(&self, end: &End) {
         let mut is_told = false;
         loop {
-            let written = self.shared.state.ended(self.turn.id, end.clone(), Timestamp::now());
+            let written = self.shared.state.ended(self.turn.id, end.clone(), host::now());
             match written.await {
                 Ok(()) => return,
                 Err(refusal) if refusal.code == ErrorCode::ShuttingDown => return,
@@ -193,7 +198,7 @@ impl Attempt {
             (End::Receipt { .. }, QueuedContent::Spooled(number), _) => {
                 let (spool, number) = (shared.spool.clone(), *number);
                 // Where it fails the next start removes it.
-                let _ = spawn_blocking(move || spool.remove(number)).await;
+                let _ = host::blocking(move || spool.remove(number)).await;
             }
             (End::Settling, QueuedContent::File(path), Some(folder)) => {
                 let file: (_, PathBuf) = (folder.id, path.clone());

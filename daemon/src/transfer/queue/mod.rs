@@ -24,11 +24,11 @@ use std::time::Duration;
 use imgrepo_proto::control::queue::{QueueStatus, QueuedUpload, Rates, UploadId, Which};
 use imgrepo_proto::control::reply::Phase;
 use imgrepo_proto::{ErrorCode, PersonName, Refusal};
-use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::host;
 use crate::state::{FolderId, MembershipId, NewUpload, QueuedContent, State, Told};
 
 use super::{NotOpened, Source, Transfers};
@@ -111,7 +111,7 @@ impl Queue {
             unsettle,
             unsettled: Mutex::new(Some(unsettled)),
         }));
-        if let Ok(before) = Timestamp::now().checked_sub(REMEMBERED) {
+        if let Ok(before) = host::now().checked_sub(REMEMBERED) {
             queue.0.state.prune(before).await?;
         }
         queue.sweep().await?;
@@ -209,7 +209,7 @@ impl Queue {
     }
 
     async fn add(&self, upload: NewUpload) -> Result<UploadId, Refusal> {
-        let ids = self.0.state.enqueue(vec![upload], Timestamp::now()).await?;
+        let ids = self.0.state.enqueue(vec![upload], host::now()).await?;
         self.wake();
         let lost = || Refusal::new(ErrorCode::Internal, "the queue gave no number");
         ids.first().copied().ok_or_else(lost)
@@ -299,7 +299,7 @@ impl Queue {
     /// As [`Queue::retry`].
     pub async fn cancel(&self, which: Which) -> Result<u64, Refusal> {
         let Some(membership) = self.current().await? else { return nothing(which) };
-        let changed = self.0.state.cancel(membership, which, Timestamp::now()).await?;
+        let changed = self.0.state.cancel(membership, which, host::now()).await?;
         self.wake();
         self.sweep().await?;
         Ok(changed)
@@ -394,7 +394,7 @@ fn cannot_spool(error: &std::io::Error) -> Refusal {
 async fn blocking<T: Send + 'static>(
     act: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    spawn_blocking(act).await.unwrap_or_else(|error| {
+    host::blocking(act).await.unwrap_or_else(|error| {
         Err(Refusal::new(ErrorCode::Internal, format!("a task of the queue failed: {error}")))
     })
 }

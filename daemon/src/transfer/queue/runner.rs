@@ -12,7 +12,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::session::{Peer, random};
+use crate::host::{self, random};
+use crate::session::Peer;
 use crate::state::{End, Lane, MembershipId, Turn};
 
 use super::Shared;
@@ -173,7 +174,7 @@ impl Runner {
                 continue;
             }
             let membership = current.membership;
-            let now = Timestamp::now();
+            let now = host::now();
             match self.shared.state.take(membership, lane, room, now).await {
                 Ok(taken) => {
                     self.waiting[at] = taken.turns.len() as u64 >= u64::from(room);
@@ -223,7 +224,7 @@ impl Runner {
                     self.waiting = [true; 2];
                 }
                 if let Some(retry_at) = done.retry_at {
-                    self.look_again_at(retry_at, Timestamp::now());
+                    self.look_again_at(retry_at, host::now());
                 }
                 // What it was refused may have been written down after that was looked for.
                 if running.is_some_and(|running| running.met != self.met) {
@@ -237,7 +238,7 @@ impl Runner {
                 let why = format!("a task of the upload failed: {error}");
                 let end = End::Failed(Refusal::new(ErrorCode::Internal, why));
                 // Where even this fails it has its turn again after a restart.
-                let _ = self.shared.state.ended(running.id, end, Timestamp::now()).await;
+                let _ = self.shared.state.ended(running.id, end, host::now()).await;
             }
         }
     }

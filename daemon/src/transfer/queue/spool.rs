@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use imgrepo_proto::{ErrorCode, Refusal};
 
+use crate::host::random;
 use crate::repository::picture::DECIDING_BYTES;
-use crate::session::random;
 use crate::state::Stamp;
 use crate::transfer::source::check_is_image;
 

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use imgrepo_proto::BlobHash;
 
-use super::{Newest, Shared, Spot, lock, read_exact_at, remove_file};
+use super::{Newest, Shared, Spot, lock, remove_file};
+use crate::repository::blobs::files::read_exact_at;
 use crate::repository::durable::{self, SyncPoint};
 use crate::repository::room;
 

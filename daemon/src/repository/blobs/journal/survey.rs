@@ -10,8 +10,9 @@ use std::sync::Arc;
 use imgrepo_proto::BlobHash;
 
 use super::segment::{self, Extent, HEADER_BYTES};
-use super::{Shared, Spot, State, lock, read_exact_at, remove_file};
+use super::{Shared, Spot, State, lock, remove_file};
 use crate::repository::blobs::anew::{self, Anew};
+use crate::repository::blobs::files::read_exact_at;
 use crate::repository::durable::{self, SyncPoint};
 
 /// What is read of a damaged content at once, to be moved aside: a disk's sector.
