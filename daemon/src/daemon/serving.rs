@@ -36,8 +36,6 @@ impl Serving {
         paths: &Paths,
     ) -> Result<Serving, Refusal> {
         let settings = repository::Settings {
-            data: paths.data.clone(),
-            owner: config.user.clone(),
             max_image_bytes: told.max_image_bytes,
             staging_keep_hours: told.staging_days.saturating_mul(24),
             staging_quota_bytes: told.staging_quota_bytes,
@@ -47,6 +45,7 @@ impl Serving {
             repository_quota_bytes: told.repository_quota_bytes,
             making: told.variants.then(|| making(told)),
             config: Some(config.file.clone()),
+            ..repository::Settings::new(paths.data.clone(), config.user.clone())
         };
         let opened = spawn_blocking(move || Repository::open(settings)).await;
         let repository = opened.map_err(|error| internal("open the repository", &error))?;

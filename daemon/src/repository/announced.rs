@@ -14,6 +14,7 @@ use super::people::{Action, Actor, Object, authorize};
 use super::quota::{self, Share};
 use super::staging::{Claim, Key, Slot};
 use super::{Inner, faults};
+use crate::host::{self, Mutant};
 
 /// An upload's announcement, checked.
 #[derive(Debug, Clone)]
@@ -97,7 +98,8 @@ pub(crate) fn decide(inner: &Arc<Inner>, wanted: &Wanted) -> Result<Decision, Re
     if let Some(hash) = wanted.hash.filter(|_| wanted.again != Again::SameNameOnly) {
         let unless_deleted = wanted.again == Again::UnlessDeleted;
         let deleted = || Refusal::new(ErrorCode::Deleted, "you deleted this content here");
-        match inner.catalog.stored_by(person, hash).map_err(failed)? {
+        let stored = inner.catalog.stored_by(person, hash).map_err(failed)?;
+        match stored.filter(|_| !host::is_mutant(Mutant::StoreTwice)) {
             // Announced with another size it cannot be this content: let the bytes tell.
             Some(stored) if stored.size_bytes != wanted.size_bytes => {}
             // Its bytes are needed; the record is still the answer when they are here.

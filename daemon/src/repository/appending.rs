@@ -88,6 +88,20 @@ impl Appends {
 }
 
 impl Appender {
+    /// Appends a group, if one waits; whether one did.
+    pub(crate) fn step(&self) -> bool {
+        let group = {
+            let mut state = self.appends.lock();
+            let count = state.waiting.len().min(GROUP);
+            state.waiting.drain(..count).collect::<Vec<_>>()
+        };
+        let has_some = !group.is_empty();
+        if has_some {
+            self.append(group);
+        }
+        has_some
+    }
+
     /// Works until the appends are closed and done.
     pub(crate) fn run(self) {
         let _abandon = AbandonOnDrop(self.appends.clone());

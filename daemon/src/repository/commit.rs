@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use imgrepo_proto::session::people::DeviceId;
 use imgrepo_proto::{BlobHash, Refusal, Seq};
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::blobs::BlobStore;
@@ -24,6 +23,7 @@ use super::people;
 use super::pins::{Pins, Removal};
 use super::queue::{GROUP, Next, Purge, Queue, Then, Work};
 use super::variants::Variants;
+use crate::host::{self, Mutant};
 
 /// Blobs that the sweep looks at before it looks whether anybody waits: about a millisecond.
 const SWEEP_STEP: usize = 64;
@@ -53,6 +53,17 @@ pub(crate) struct Ended {
     pub(crate) is_clean: bool,
 }
 
+/// What came of a step of the committer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stepped {
+    /// It committed something, or removed garbage.
+    Worked,
+    /// Nothing waited.
+    Idle,
+    /// Nothing will come.
+    Ended,
+}
+
 /// Who hears of a change of a group.
 enum Hearer {
     Asker(Then),
@@ -64,18 +75,39 @@ impl Committer {
     /// Works until the queue is closed and empty.
     pub(crate) fn run(mut self) -> Ended {
         let abandon = AbandonOnDrop(self.queue.clone());
-        loop {
-            match self.queue.next(self.sweep.is_some()) {
-                Next::Group(works) => self.commit(works),
-                Next::Garbage(hashes) => self.collect(hashes),
-                Next::Idle => self.sweep_step(),
-                Next::Closed => break,
-            }
-        }
+        while self.step(self.sweep.is_some()) != Stepped::Ended {}
         // An upload that placed its blob and did not propose it in time leaves garbage.
         let is_clean = self.pins.close() && self.is_clean && self.sweep.is_none();
         drop(abandon);
         Ended { lock: self.lock, is_clean }
+    }
+
+    /// Does what is next; waits for something unless it `is_restless`.
+    pub(super) fn step(&mut self, is_restless: bool) -> Stepped {
+        match self.queue.next(is_restless) {
+            Next::Group(works) if self.announces_early(&works) => {
+                works.into_iter().for_each(|work| self.queue.push_back(work));
+            }
+            Next::Group(works) => self.commit(works),
+            Next::Garbage(hashes) => self.collect(hashes),
+            Next::Idle => {
+                self.sweep_step();
+                return Stepped::Idle;
+            }
+            Next::Closed => return Stepped::Ended,
+        }
+        Stepped::Worked
+    }
+
+    /// Whether these are announced now and committed the next time.
+    fn announces_early(&self, works: &[Work]) -> bool {
+        let (announced, changes) = (self.announced.borrow().0, works.len() as u64);
+        let is_new = || self.catalog.newest_seq().is_ok_and(|newest| newest.0 >= announced);
+        let is_early = host::is_mutant(Mutant::AnnounceEarly) && is_new();
+        if is_early {
+            self.announced.send_replace(Seq(announced + changes));
+        }
+        is_early
     }
 
     fn sweep_step(&mut self) {
@@ -188,7 +220,7 @@ impl Committer {
     /// Notes that devices were seen, when nobody of the group waits any more; a note that is lost costs
     /// nothing.
     fn seen(&self, devices: &[DeviceId]) {
-        let now = Timestamp::now();
+        let now = host::now();
         let noted = self.catalog.seen(devices, people::seen_before(now), now);
         if let Err(error) = noted {
             tracing::warn!("cannot note when devices were seen: {error}");
@@ -200,7 +232,7 @@ impl Committer {
             return Vec::new();
         }
         let begun = Instant::now();
-        let committed = self.catalog.commit(proposals, Timestamp::now());
+        let committed = self.catalog.commit(proposals, host::now());
         self.figures.groups.count(proposals.len() as u64);
         self.figures.commits.took(begun.elapsed());
         match committed {

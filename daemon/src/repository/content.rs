@@ -142,7 +142,7 @@ impl Content {
             return Ok(message);
         }
         let blob = self.blob.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = crate::host::blocking(move || {
             let rest = message.get_mut(had..).unwrap_or_default();
             blob.read_exact_at(rest, offset + (had - head) as u64).map(|()| message)
         });

@@ -14,6 +14,7 @@ use imgrepo_proto::{PersonName, Refusal, RepositoryId, Seq};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::host;
 use appending::Appends;
 use catalog::Catalog;
 use commit::Ended;
@@ -54,6 +55,7 @@ mod quota;
 mod receiving;
 mod room;
 mod staging;
+mod stepped;
 mod variants;
 
 pub use content::Content;
@@ -65,6 +67,7 @@ pub use people::{Action, Actor, Authentication, LOCAL, Object, Role, authorize};
 pub use quota::Usage;
 pub use receiving::Receiving;
 pub use room::disk_bytes;
+pub use stepped::Steps;
 pub use variants::{Making, MakingStatus, Seen, Shown, this_program};
 
 /// Hears of the outcome of a change, once: right after the commit and before the change is
@@ -91,6 +94,8 @@ pub struct Settings {
     pub staging_keep_hours: u32,
     /// Bytes of interrupted uploads that are kept; the oldest go first.
     pub staging_quota_bytes: u64,
+    /// After so many bytes of a large upload they are synced: what a power cut may cost it.
+    pub staging_sync_bytes: u64,
     /// How long an image stays in the trash.
     pub trash_days: u32,
     /// Bytes of the disk that contents leave free, for the catalog.
@@ -116,6 +121,7 @@ impl Settings {
             max_image_bytes: imgrepo_proto::limits::MAX_IMAGE_BYTES,
             staging_keep_hours: 7 * 24,
             staging_quota_bytes: 32 * 1024 * 1024 * 1024,
+            staging_sync_bytes: staging::SYNC_EVERY_BYTES,
             trash_days: 30,
             reserve_bytes: 64 * 1024 * 1024,
             person_quota_bytes: None,
@@ -229,7 +235,7 @@ impl Repository {
         act: impl FnOnce(&Arc<Inner>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let inner = self.inner.clone();
-        match tokio::task::spawn_blocking(move || act(&inner)).await {
+        match host::blocking(move || act(&inner)).await {
             Ok(outcome) => outcome,
             Err(_) if self.inner.queue.is_closed() => Err(faults::shutting_down()),
             Err(error) => Err(faults::internal(&error)),
@@ -259,7 +265,7 @@ impl Inner {
             Ok(ended) => ended,
             Err(_) => return tracing::error!("the committer panicked"),
         };
-        self.staging.sync_suspended(Timestamp::now());
+        self.staging.sync_suspended(host::now());
         self.blobs.close();
         let Some(mut lock) = lock.filter(|_| is_clean) else { return };
         let closed = self

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
 
@@ -30,6 +30,7 @@ use super::{
     Settings,
 };
 use crate::database::DatabaseError;
+use crate::host;
 
 /// Why a repository cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -142,13 +143,34 @@ fn sqlite_options() -> SqliteOptions {
     SqliteOptions::default()
 }
 
+/// A repository of these parts, with its threads.
 fn build(
     catalog: Arc<dyn Catalog>,
     blobs: Arc<dyn BlobStore>,
     settings: Settings,
     before: Before,
-    mut lock: Option<Lock>,
+    lock: Option<Lock>,
 ) -> Result<Repository, OpenError> {
+    let data = settings.data.clone();
+    let disk = |source| OpenError::Disk { data: data.clone(), source };
+    let (repository, committer, appender) = assemble(catalog, blobs, settings, before, lock)?;
+    // Both are joined by `Inner::close`.
+    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let running = thread("committer").spawn(move || committer.run()).map_err(disk)?;
+    *repository.inner.committer.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+    let running = thread("appender").spawn(move || appender.run()).map_err(disk)?;
+    *repository.inner.appender.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+    Ok(repository)
+}
+
+/// A repository of these parts, and what its threads are to do.
+pub(super) fn assemble(
+    catalog: Arc<dyn Catalog>,
+    blobs: Arc<dyn BlobStore>,
+    settings: Settings,
+    before: Before,
+    mut lock: Option<Lock>,
+) -> Result<(Repository, Committer, Appender), OpenError> {
     let data = settings.data.clone();
     let disk = |source| OpenError::Disk { data: data.clone(), source };
     let failed = |source| OpenError::CatalogFailed { data: data.clone(), source };
@@ -157,7 +179,7 @@ fn build(
     let sound = Arc::new(SoundBlobs::new(blobs, lost));
     let blobs: Arc<dyn BlobStore> = sound.clone();
     let newest = catalog.newest_seq().map_err(failed)?;
-    let now = jiff::Timestamp::now();
+    let now = host::now();
     let person = catalog.person(PersonKind::Owner, &settings.owner, now).map_err(failed)?;
     let owner = Actor {
         person,
@@ -166,8 +188,11 @@ fn build(
         device: None,
         from: LOCAL.to_owned(),
     };
-    let room =
-        Room { quota_bytes: settings.staging_quota_bytes, reserve_bytes: settings.reserve_bytes };
+    let room = Room {
+        quota_bytes: settings.staging_quota_bytes,
+        reserve_bytes: settings.reserve_bytes,
+        sync_every_bytes: settings.staging_sync_bytes,
+    };
     let staging = data.join("staging");
     let staging = Staging::open(&staging, before.lengths_hold, catalog.clone(), room, now);
     let staging = Arc::new(staging.map_err(disk)?);
@@ -200,21 +225,11 @@ fn build(
         lock,
         is_clean: true,
     };
-    // Joined by `Inner::close`.
-    let committer = std::thread::Builder::new()
-        .name("committer".to_owned())
-        .spawn(move || committer.run())
-        .map_err(disk)?;
     let appends = Arc::new(Appends::default());
     let appender =
         Appender { blobs: blobs.clone(), appends: appends.clone(), queue: queue.clone() };
-    // Joined by `Inner::close`.
-    let appender = std::thread::Builder::new()
-        .name("appender".to_owned())
-        .spawn(move || appender.run())
-        .map_err(disk)?;
     let questions = Questions::start(&catalog).map_err(disk)?;
-    Ok(Repository {
+    let repository = Repository {
         inner: Arc::new(Inner {
             settings,
             owner,
@@ -236,10 +251,11 @@ fn build(
             variants,
             shown: Arc::new(Semaphore::new(SHOWN_BYTES)),
             figures,
-            appender: Mutex::new(Some(appender)),
-            committer: Mutex::new(Some(committer)),
+            appender: Mutex::default(),
+            committer: Mutex::default(),
         }),
-    })
+    };
+    Ok((repository, committer, appender))
 }
 
 /// Makes the directory, for its user alone, with what is missing above it; the parents of all that

@@ -25,6 +25,12 @@ impl MemoryBlobs {
         MemoryBlobs::default()
     }
 
+    /// Another one of what is in this one now: what a crash would leave of it.
+    #[must_use]
+    pub fn copy(&self) -> MemoryBlobs {
+        MemoryBlobs { blobs: Mutex::new(self.lock().clone()) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<BlobHash, Bytes>> {
         // Every change under the lock is a single call, so a panic elsewhere leaves it whole.
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)

@@ -9,6 +9,8 @@ use imgrepo_proto::session::event::EventKind;
 use imgrepo_proto::{BlobHash, ErrorCode, ImageId, ImageName, ImageRecord, Refusal};
 use jiff::Timestamp;
 
+use crate::host::{self, Mutant};
+
 use super::people::Record;
 use super::{Again, Change, ImageState, Imported, NewImage, PersonId, Proposal, StoredImage};
 
@@ -192,6 +194,7 @@ fn store<K: Known>(
     }
     let there = match new.again {
         Again::SameNameOnly => known.listed_as(new.person, new.hash, &new.name)?,
+        _ if host::is_mutant(Mutant::StoreTwice) => None,
         Again::Reuse | Again::UnlessDeleted => known.stored_by(new.person, new.hash)?,
     };
     let listed = there.as_ref().is_some_and(|image| image.state == ImageState::Listed);

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use super::{Actor, Authentication, Role};
+use crate::host;
 use crate::repository::catalog::people::{Act, By, KnownDevice, NewDevice, SecretHash};
 use crate::repository::catalog::{CatalogResult, PersonKind};
 use crate::repository::queue::Work;
@@ -82,7 +83,7 @@ impl Inner {
 
     /// Notes that a device was seen, not before anybody waits for it.
     fn note_seen(&self, device: &KnownDevice) {
-        let last_before = seen_before(Timestamp::now());
+        let last_before = seen_before(host::now());
         if device.seen_at.is_none_or(|seen| seen < last_before) {
             self.queue.push(Work::Seen(device.id));
         }
@@ -110,8 +111,7 @@ impl Repository {
         self.hop(move |inner| {
             let failed = |error| faults::catalog(&error);
             let catalog = &inner.catalog;
-            let person =
-                catalog.person(PersonKind::Guest, &named, Timestamp::now()).map_err(failed)?;
+            let person = catalog.person(PersonKind::Guest, &named, host::now()).map_err(failed)?;
             let known = catalog.person_of(person).map_err(failed)?;
             let name = known.map_or(named, |known| known.shown);
             Ok(Actor { person, name, role: Role::Guest { may_upload }, device: None, from })

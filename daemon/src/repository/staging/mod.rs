@@ -29,7 +29,7 @@ mod recover;
 mod slot;
 mod survey;
 
-pub(crate) use slot::Slot;
+pub(crate) use slot::{SYNC_EVERY_BYTES, Slot};
 
 /// Which partial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +44,8 @@ pub(crate) struct Key {
 pub(crate) struct Room {
     pub(crate) quota_bytes: u64,
     pub(crate) reserve_bytes: u64,
+    /// A partial is synced after so many more bytes.
+    pub(crate) sync_every_bytes: u64,
 }
 
 /// All uploads in progress of a repository.

@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::body::{Body, Phase, Sealed};
 use super::recover::{put_back, whole};
 use super::{Key, Staging, Suspended, remove_file};
+use crate::host;
 use crate::repository::catalog::{Catalog, SyncedPartial};
 use crate::repository::durable::{self, SyncPoint};
 use crate::repository::faults;
 use crate::repository::picture::{self, Guess};
 
-/// After this many bytes a partial is synced and the catalog told: what a power cut may cost.
+/// After this many bytes a partial is synced and the catalog told, where nothing else was chosen.
 pub(crate) const SYNC_EVERY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The first bytes that tell what is certainly no image.
@@ -81,6 +82,9 @@ impl Slot {
             self.discard(&mut body);
             *body = Body::default();
         }
+        if body.written > 0 && host::is_mutant(host::Mutant::ResumeBeyond) {
+            return Ok(body.written + 1);
+        }
         Ok(body.written)
     }
 
@@ -102,7 +106,7 @@ impl Slot {
         }
         body.grow(&self.path, pieces).map_err(|error| faults::disk("write a content", &error))?;
         if let Some(key) = &self.key
-            && body.written - body.synced >= SYNC_EVERY_BYTES
+            && body.written - body.synced >= self.staging.room.sync_every_bytes
             && body.written < self.size_bytes
         {
             self.sync(key, &mut body)?;
@@ -141,7 +145,7 @@ impl Slot {
         };
         self.staging
             .catalog
-            .put_partial(&partial, Timestamp::now())
+            .put_partial(&partial, host::now())
             .map_err(|error| faults::catalog(&error))?;
         body.synced = written;
         Ok(())
@@ -262,7 +266,7 @@ impl Drop for Slot {
         let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = self.key.filter(|_| body.phase == Phase::Kept) {
             body.phase = Phase::Open;
-            match put_back(&*self.staging.catalog, &key, &self.path, Timestamp::now()) {
+            match put_back(&*self.staging.catalog, &key, &self.path, host::now()) {
                 Ok(synced_bytes) => body.synced = synced_bytes,
                 Err(error) => {
                     tracing::warn!("cannot keep a whole upload: {error}");

@@ -38,7 +38,7 @@ pub struct MemoryCatalog {
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Kept {
     folk: people::Folk,
     /// By number, which imports may leave gaps in.
@@ -58,6 +58,12 @@ impl MemoryCatalog {
     #[must_use]
     pub fn new(id: RepositoryId) -> MemoryCatalog {
         MemoryCatalog { id, kept: Mutex::default() }
+    }
+
+    /// Another one of what is in this one now: what a crash would leave of it.
+    #[must_use]
+    pub fn copy(&self) -> MemoryCatalog {
+        MemoryCatalog { id: self.id.clone(), kept: Mutex::new(self.kept().clone()) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

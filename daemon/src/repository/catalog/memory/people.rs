@@ -16,7 +16,7 @@ use crate::repository::catalog::rules::kept_time;
 use crate::repository::catalog::{ImageState, PersonId, PersonKind};
 
 /// People, each of number n at n - 1.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Folk {
     pub(super) people: Vec<(KnownPerson, Timestamp)>,
     pub(super) devices: Vec<(SecretHash, KnownDevice)>,
