@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Accepts until the server stops, then waits for every session to end.
 pub(super) async fn serve(
     listener: TcpListener,
-    mut door: mpsc::Receiver<DuplexStream>,
+    mut door: mpsc::Receiver<(DuplexStream, Origin)>,
     context: Arc<Context>,
 ) {
     let places = Arc::new(Semaphore::new(places(context.settings.max_sessions)));
@@ -42,8 +42,8 @@ pub(super) async fn serve(
             biased;
             () = context.registry.stopping() => break,
             Some(ended) = sessions.join_next() => log_panic(ended),
-            Some(stream) = door.recv() => {
-                sessions.spawn(local(stream, context.clone()));
+            Some((stream, origin)) = door.recv() => {
+                sessions.spawn(session_v2(stream, Bytes::new(), origin, None, context.clone()));
             }
             Ok(place) = places.clone().acquire_owned(), if next.is_some() => {
                 if let Some(stream) = next.take() {
@@ -207,10 +207,6 @@ async fn begin(stream: TcpStream, peer: SocketAddr, context: &Context) -> Option
             None
         }
     }
-}
-
-async fn local(stream: DuplexStream, context: Arc<Context>) {
-    session_v2(stream, Bytes::new(), Origin::Local, None, context).await;
 }
 
 pub(super) async fn session_v2<S>(

@@ -34,7 +34,7 @@ use imgrepo_proto::session::command::Program;
 use imgrepo_proto::session::data::HEADER_BYTES;
 
 use crate::config::Guests;
-use crate::link::{self, LinkSettings};
+use crate::link::{self, LinkSettings, Origin};
 use crate::repository::Repository;
 use crate::tls::Identity;
 use figures::Figures;
@@ -229,15 +229,22 @@ const LOCAL_BUFFER_BYTES: usize = 256 * 1024;
 
 /// The owner's way in: a v2 session that never leaves the process.
 #[derive(Debug, Clone)]
-pub struct LocalDoor(mpsc::Sender<DuplexStream>);
+pub struct LocalDoor(mpsc::Sender<(DuplexStream, Origin)>);
 
 impl LocalDoor {
     /// A stream on which WebSocket frames may go at once, without an HTTP request before. It is at
     /// its end at once where the server has stopped.
     #[must_use]
     pub fn open(&self) -> DuplexStream {
+        self.open_from(Origin::Local)
+    }
+
+    /// As [`LocalDoor::open`], of somebody who came from elsewhere by a way that the caller knows: over
+    /// a network that a test made up.
+    #[must_use]
+    pub fn open_from(&self, origin: Origin) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(LOCAL_BUFFER_BYTES);
-        if self.0.try_send(theirs).is_err() {
+        if self.0.try_send((theirs, origin)).is_err() {
             tracing::debug!("the server takes no local session now");
         }
         ours
