@@ -21,7 +21,8 @@ help:
 	@echo 'make test-attacks'
 	@echo '               attacks in full: guesses, crowds, hostile names, swapped links (as root)'
 	@echo 'make fuzz      random words to what reads the words of strangers (FUZZ_SECONDS=60 each)'
-	@echo 'make torture   the long proofs: kills, cut lines, power cuts, each fsync left out in turn'
+	@echo 'make torture   the long proofs: kills, cut lines, power cuts, each fsync left out in turn,'
+	@echo '               and SEEDS=10000 simulated worlds'
 	@echo 'make bench     figures, each beside its yardstick, to $(TARGET)/bench/'
 
 demo:
@@ -66,6 +67,8 @@ torture: mutant
 	cargo test -p imgrepod --test proofs behind_proxy:: -- --nocapture --ignored
 	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
 		cargo test -p imgrepod --test proofs power_cut:: -- --nocapture --test-threads=1
+	IMGREPO_SEEDS=$(or $(SEEDS),10000) cargo test -p imgrepod --features mutants --test simulation \
+		-- --nocapture --test-threads=1
 	IMGREPO_FILES=$(or $(FILES),100000) IMGREPO_SWAPS=$(or $(SWAPS),100000) \
 		cargo test -p imgrepod --test watch -- --nocapture --test-threads=1
 
