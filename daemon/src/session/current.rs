@@ -79,7 +79,8 @@ impl<T> Seen<T> {
         look
     }
 
-    /// Waits until it may be otherwise than it was seen. Cancel-safe.
+    /// Waits until it may be otherwise than it was seen, which it then is until it is looked at.
+    /// Cancel-safe.
     pub(super) async fn changed(&self) {
         loop {
             // Made before the look: it hears of every change from here on.

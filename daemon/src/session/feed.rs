@@ -130,6 +130,13 @@ impl Feed {
         self.moved.send_replace(());
     }
 
+    /// A page told of this event. It may be ahead of what the session was told: the event itself is
+    /// still on its way.
+    pub(crate) fn heard_of(&self, seq: Seq) {
+        let mut ring = self.ring();
+        ring.newest = ring.newest.max(seq);
+    }
+
     /// All to here was received.
     pub(crate) fn received(&self) -> Seq {
         self.ring().received
@@ -264,9 +271,19 @@ mod tests {
         feed.begin(whose.clone(), Seq(13), Seq(14));
         feed.push(event(Some(14)), 100);
         assert_eq!(seen(feed.look(&mut late)), Some(14));
+        // A page that was asked for overtakes the events of the session.
+        let mut ahead = Cursor { seq: Some(Seq(15)), ..feed.end() };
+        assert_eq!(feed.look(&mut ahead), Look::Ahead(Seq(14)));
+        feed.heard_of(Seq(15));
+        assert_eq!(feed.look(&mut ahead), Look::Nothing);
+        feed.push(event(Some(15)), 100);
+        assert_eq!(feed.look(&mut ahead), Look::Nothing, "it has that one");
+        feed.push(event(Some(16)), 100);
+        assert_eq!(seen(feed.look(&mut ahead)), Some(16));
+        assert_eq!(seen(feed.look(&mut late)), Some(15));
         // Back without what was missed: it is to be read from the server.
         feed.begin(whose.clone(), Seq(20), Seq(20));
-        assert_eq!(feed.look(&mut late), Look::Fetch(Seq(14)));
+        assert_eq!(feed.look(&mut late), Look::Fetch(Seq(15)));
         feed.begin(whose, Seq(5), Seq(5));
         assert_eq!(feed.look(&mut late), Look::Ahead(Seq(5)));
         feed.begin(Whose::Repository(RepositoryId("other".to_owned())), Seq(5), Seq(5));

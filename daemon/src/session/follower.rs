@@ -91,6 +91,9 @@ impl Follower {
                     let message = format!("the server does not give its events after {since}");
                     return Err(Refusal::new(ErrorCode::Internal, message));
                 }
+                if let Some(last) = self.page.back().and_then(|event| event.seq) {
+                    self.session.feed().heard_of(last);
+                }
                 Ok(())
             }
             // Cut again while it was asked: the next look waits for the session.
