@@ -26,7 +26,7 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
     tokio::task::block_in_place(|| {
         let list = |home: &Path| {
             let mut command = Command::new(&imgctl);
-            command.args(["list", "--limit", "3"]).env("IMGREPO_HOME", home);
+            command.arg("list").env("IMGREPO_HOME", home);
             command
         };
         // Until its session is there.
@@ -51,7 +51,7 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
 
 /// Milliseconds of a process.
 fn time(command: &mut Command) -> anyhow::Result<f64> {
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
     let status = command.status()?;
     let time = started.elapsed().as_secs_f64() * 1000.0;
