@@ -311,7 +311,6 @@ impl Context {
             read_buffer_bytes: link::SPARSE_BYTES,
             ping_every: self.settings.timeouts.ping_every,
             write_stall: self.settings.timeouts.write_stall,
-            ..LinkSettings::default()
         }
     }
 }
