@@ -158,7 +158,7 @@ fn what_is_damaged_comes_back_by_itself_from_who_still_has_it() {
     };
     let (one, small, hand, lost) =
         (id("one.ppm"), id("small.ppm"), id("by-hand.ppm"), id("theirs.ppm"));
-    until(|| download(&bo_connected(&bo, &url), small).as_ref() == Some(&contents[2]));
+    until(|| download(bo_connected(&bo, &url), small).as_ref() == Some(&contents[2]));
     assert_eq!(download(&ana, lost), None, "bo has another content in that file");
 
     // Damaged while it serves: found by a check of the serving daemon, and back a moment later.

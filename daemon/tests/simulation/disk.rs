@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use imgrepo_proto::{BlobHash, RepositoryId};
 use imgrepod::repository::blobs::memory::MemoryBlobs;
-use imgrepod::repository::blobs::{Blob, BlobStore};
+use imgrepod::repository::blobs::{Anew, Blob, BlobStore};
 use imgrepod::repository::catalog::Catalog as _;
 use imgrepod::repository::catalog::memory::MemoryCatalog;
 
@@ -231,5 +231,21 @@ impl BlobStore for Blobs {
 
     fn slice(&self, first_byte: u8) -> io::Result<Vec<BlobHash>> {
         self.kept.slice(first_byte)
+    }
+
+    fn sizes(&self, first_byte: u8) -> io::Result<Vec<(BlobHash, u64)>> {
+        self.kept.sizes(first_byte)
+    }
+
+    fn hash_anew(
+        &self,
+        hash: BlobHash,
+        goes_on: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<Option<Anew>> {
+        self.kept.hash_anew(hash, goes_on)
+    }
+
+    fn set_aside(&self, hash: BlobHash, to: &Path) -> io::Result<bool> {
+        self.kept.set_aside(hash, to)
     }
 }

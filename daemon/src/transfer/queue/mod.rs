@@ -117,7 +117,11 @@ impl Queue {
         queue.sweep().await?;
         let healing = healing::run(queue.0.clone(), end.clone());
         let runner = runner::Runner::new(queue.0.clone(), end);
-        Ok((queue, tokio::spawn(async { drop(tokio::join!(runner.run(), healing)) })))
+        // Joined by who started the queue.
+        let task = tokio::spawn(async {
+            tokio::join!(runner.run(), healing);
+        });
+        Ok((queue, task))
     }
 
     /// Whose queue it is, as it changes: [`Queue::current`], a moment later.
