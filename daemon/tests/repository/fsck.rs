@@ -118,7 +118,7 @@ async fn every_flipped_bit_is_found_wherever_its_content_is() {
     let repository = open(data.path());
     let ana = guest(&repository, "ana").await;
     // Half of them is sound; a tenth of them is placed at once, the others are journaled first.
-    let size = |seed: u64| if seed % 10 == 0 { 270_000 } else { 900 + seed as usize };
+    let size = |seed: u64| if seed.is_multiple_of(10) { 270_000 } else { 900 + seed as usize };
     for seed in 0..flips * 2 {
         upload(&repository, &ana, "a", &image(seed, size(seed))).await.unwrap();
     }
