@@ -1,9 +1,9 @@
-//! Short questions to the catalog, such as a record by its number: answered by few threads of their own,
-//! each taking all that wait at once. A session that asks for many wakes a thread and its own writer once
-//! for all of them; a hop of its own for each costs more than its answer.
+//! Short questions to the catalog, such as a record by its number: answered by few threads of their
+//! own, each taking several that wait at once. A session that asks for many wakes a thread once for
+//! some of them; a hop of its own for each costs more than its answer.
 //!
-//! Asked by `finding`; the threads are started and joined by the repository that owns this. What looks at
-//! many records does not belong here: the next question would wait for it.
+//! Asked by `finding`; the threads are started and joined by the repository that owns this. What looks
+//! at many records does not belong here: the next question would wait for it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -123,9 +123,8 @@ impl Shared {
         let mut waiting = self.lock();
         loop {
             if !waiting.questions.is_empty() {
-                // Half of very many are the other's.
-                let count = waiting.questions.len();
-                let count = if count > 2 * LEFT_TO_ONE { count / 2 } else { count };
+                // No more than this wait behind one that waits for the disk.
+                let count = waiting.questions.len().min(LEFT_TO_ONE);
                 taken.extend(waiting.questions.drain(..count));
                 drop(waiting);
                 taken.drain(..).for_each(|question: Question| question(catalog));
@@ -187,14 +186,14 @@ mod tests {
         let (done, slow) = told();
         questions.ask(move |_| Ok(held.recv().is_ok()), done);
         let (tell, told) = mpsc::channel();
-        // More than are left to the thread that waits.
+        // More than are taken with the one that waits, or left to its thread.
         for n in 0..1000 {
             let tell = tell.clone();
             questions.ask(move |_| Ok(n), Box::new(move |found| tell.send(found).unwrap()));
         }
         drop(tell);
         let mut found: Vec<i32> =
-            told.iter().take(1000 - LEFT_TO_ONE).map(|found| found.unwrap()).collect();
+            told.iter().take(1000 - 2 * LEFT_TO_ONE).map(|found| found.unwrap()).collect();
         assert!(slow.try_recv().is_err());
         go_on.send(()).unwrap();
         found.extend(told.iter().map(|found| found.unwrap()));
@@ -220,8 +219,8 @@ mod tests {
         let (go_on, held) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
         let held = Arc::new(Mutex::new(held));
-        // More than one thread takes.
-        for _ in 0..LEFT_TO_ONE + 2 {
+        // More than one thread takes, and the rest is enough to wake the other.
+        for _ in 0..3 * LEFT_TO_ONE {
             let (held, begun) = (held.clone(), begun.clone());
             let wait = move |_: &dyn Catalog| {
                 begun.send(()).unwrap();
