@@ -28,7 +28,9 @@ const ROUNDS: usize = 7;
 pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     let home = work.join("home");
     std::fs::create_dir_all(home.join("data"))?;
-    tokio::task::block_in_place(|| many::fill(&home.join("data/catalog.db"), IMAGES))?;
+    tokio::task::block_in_place(|| {
+        many::fill(&home.join("data/catalog.db"), IMAGES, jiff::Timestamp::now())
+    })?;
     let server = Daemon::serve(&home).map_err(|what| anyhow!(what))?;
     let mut session = Raw::open(&server.url(), "bench").await?;
     // In no order, as people ask.

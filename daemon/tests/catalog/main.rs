@@ -11,6 +11,7 @@ mod files;
 mod histories;
 mod imports;
 mod many;
+mod many_tests;
 mod pages;
 mod people;
 mod people_histories;

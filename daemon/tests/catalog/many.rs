@@ -44,7 +44,7 @@ const WORDS: [&str; 16] = [
 ];
 
 /// A preview as a picture has one: 25 bytes in base64.
-const PLACEHOLDER: &str = "1QcSHQRnh493V4dIh4eXh1h4kJUI1QcSHQ==";
+pub(crate) const PLACEHOLDER: &str = "1QcSHQRnh493V4dIh4eXh1h4kJUI1QcSHQ==";
 
 /// One of so many images is in the trash.
 const TRASHED: u64 = 50;
@@ -100,7 +100,7 @@ fn is_trashed(n: u64) -> bool {
 }
 
 /// What is stored as image `n`, by the people of these numbers.
-fn new_image(n: u64, people: &[PersonId]) -> NewImage {
+pub(crate) fn new_image(n: u64, people: &[PersonId]) -> NewImage {
     let name = name(n);
     let media_type = match name.rsplit('.').next() {
         Some("png") => "image/png",
@@ -171,7 +171,7 @@ pub(crate) fn fill(path: &Path, count: u64, now: Timestamp) -> anyhow::Result<()
     throw_away(&catalog, count, &people, now)
 }
 
-fn people(catalog: &SqliteCatalog) -> anyhow::Result<Vec<PersonId>> {
+pub(crate) fn people(catalog: &SqliteCatalog) -> anyhow::Result<Vec<PersonId>> {
     let mut people = Vec::new();
     for name in PEOPLE {
         people.push(catalog.person(PersonKind::Guest, &PersonName::parse(name)?, begin())?);
@@ -232,7 +232,7 @@ fn insert(connection: &Connection, n: u64, people: &[PersonId]) -> anyhow::Resul
 }
 
 /// The trash, by commits: they are few.
-fn throw_away(
+pub(crate) fn throw_away(
     catalog: &SqliteCatalog,
     count: u64,
     people: &[PersonId],
@@ -251,83 +251,4 @@ fn throw_away(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use imgrepod::repository::catalog::{KnownPicture, NewPicture};
-
-    use super::*;
-
-    /// Every row of every table, but for the repository's own number.
-    fn rows(path: &Path) -> BTreeMap<String, Vec<String>> {
-        let connection = Connection::open(path).unwrap();
-        let tables = connection
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'meta'")
-            .unwrap()
-            .query_map([], |row| row.get::<_, String>(0))
-            .unwrap()
-            // How the search lies on disk differs with the commits that it came by.
-            .filter(|table| !table.as_ref().unwrap().starts_with("name_search"))
-            .collect::<Result<Vec<_>, _>>()
-            .unwrap();
-        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for table in tables {
-            let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
-            let columns = statement.column_count();
-            let rows = statement.query_map([], |row| {
-                (0..columns)
-                    .map(|at| row.get(at))
-                    .collect::<Result<Vec<rusqlite::types::Value>, _>>()
-            });
-            let mut rows: Vec<String> =
-                rows.unwrap().map(|row| format!("{:?}", row.unwrap())).collect();
-            rows.sort();
-            found.insert(table, rows);
-        }
-        let search = "SELECT term, doc FROM terms ORDER BY term, doc";
-        connection
-            .execute_batch(
-                "CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, name_search, instance)",
-            )
-            .unwrap();
-        let mut statement = connection.prepare(search).unwrap();
-        let terms = statement.query_map([], |row| {
-            Ok(format!("{} {}", row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-        });
-        found.insert("search".to_owned(), terms.unwrap().collect::<Result<_, _>>().unwrap());
-        found
-    }
-
-    #[test]
-    fn it_is_what_commits_leave() {
-        let directory = tempfile::tempdir().unwrap();
-        let (made, grown) = (directory.path().join("made.db"), directory.path().join("grown.db"));
-        fill(&made, 300, stored_at(301)).unwrap();
-        let catalog = SqliteCatalog::open(&grown, &SqliteOptions::default()).unwrap();
-        let people = people(&catalog).unwrap();
-        for n in 1..=300 {
-            let new = new_image(n, &people);
-            let known = KnownPicture {
-                placeholder: Some(PLACEHOLDER.to_owned()),
-                ..KnownPicture::default()
-            };
-            let picture = NewPicture { hash: new.hash, orientation: None, known };
-            let by = new.person;
-            let proposal = Proposal { by, from: String::new(), change: Change::Store(new) };
-            let stored = catalog.commit(&[proposal], stored_at(n)).unwrap().remove(0).unwrap();
-            assert_eq!(stored.image.id, ImageId(n));
-            catalog.note_pictures(&[picture], PIPELINE).unwrap();
-        }
-        throw_away(&catalog, 300, &people, stored_at(301)).unwrap();
-        drop(catalog);
-        let (made, grown) = (rows(&made), rows(&grown));
-        for (table, rows) in &grown {
-            assert_eq!(made.get(table), Some(rows), "{table}");
-        }
-        assert_eq!(made.len(), grown.len());
-        assert!(grown["search"].len() > 3000 && grown["image"].len() == 300);
-    }
 }
