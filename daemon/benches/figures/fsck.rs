@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
+use bytes::Bytes;
 use rusqlite::Connection;
 
 use crate::cost::{cpu_seconds, resident};
@@ -27,7 +28,7 @@ pub(crate) fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     let many = std::env::var("FSCK_IMAGES").ok().and_then(|text| text.parse().ok());
     let many: usize = many.unwrap_or(MANY);
     let home = work.join("many");
-    repository(&home, many, |n| n.to_le_bytes().repeat(4))?;
+    repository(&home, many, |n| n.to_le_bytes().repeat(4).into())?;
     let checked = check(&home, &[])?;
     report.add("fsck, records", many as f64, "", "");
     report.add("  seconds", checked.seconds, "s", "seconds for 1,000,000");
@@ -56,7 +57,7 @@ pub(crate) fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
 
 /// A repository of so many images with these contents, made by hand: by uploads it would take longer
 /// than all that is measured.
-fn repository(home: &Path, count: usize, content: impl Fn(usize) -> Vec<u8>) -> anyhow::Result<()> {
+fn repository(home: &Path, count: usize, content: impl Fn(usize) -> Bytes) -> anyhow::Result<()> {
     ensure!(Daemon::serve(home).map_err(|what| anyhow!(what))?.stop().success(), "no server");
     let blobs = home.join("data/blobs");
     let mut catalog = Connection::open(home.join("data/catalog.db"))?;

@@ -279,10 +279,8 @@ fn contents_are_told_by_their_first_byte_with_the_images_that_have_them() {
         of_bo.person = scene.bo;
         scene.change_by(scene.bo, Change::Store(of_bo), now()).unwrap();
         scene.change(Change::Delete(ImageId(1))).unwrap();
-        for id in [ImageId(3)] {
-            scene.change(Change::Delete(id)).unwrap();
-            scene.change(Change::Purge(id)).unwrap();
-        }
+        scene.change(Change::Delete(ImageId(3))).unwrap();
+        scene.change(Change::Purge(ImageId(3))).unwrap();
         let contents = |byte| {
             let contents = scene.catalog.contents(byte).unwrap();
             let told = |it: &imgrepod::repository::catalog::inspection::KeptContent| {
