@@ -42,6 +42,7 @@ fn address(kind: CommandKind) -> Result<(&'static str, &'static str), &'static s
         CommandKind::Auth | CommandKind::Join => Err(COOKIE),
         CommandKind::Ack | CommandKind::Cancel | CommandKind::Disconnect => Err(CONNECTION),
         CommandKind::Have => Err("a page knows no hashes of what was not uploaded yet"),
+        CommandKind::Lost => Err("a page keeps no files to send again"),
         CommandKind::Purge => Err("what a page deletes can be brought back"),
         CommandKind::Invite
         | CommandKind::Invitations
