@@ -232,11 +232,14 @@ fn shorten(file: String) -> String {
         Some(dot) if file.len() - dot <= 16 => file.split_at(dot),
         _ => (file.as_str(), ""),
     };
-    let mut end = MAX_IMAGE_NAME_BYTES - extension.len();
-    while !stem.is_char_boundary(end) {
-        end -= 1;
+    let end = stem.floor_char_boundary(MAX_IMAGE_NAME_BYTES - extension.len());
+    let stem = &stem[..end];
+    // A dot or space at the end of all is lost on Windows, and two names become one.
+    match (stem.trim_end_matches(['.', ' ']), extension) {
+        ("", "") => "_".to_owned(),
+        (stem, "") => stem.to_owned(),
+        _ => format!("{stem}{extension}"),
     }
-    format!("{}{extension}", &stem[..end])
 }
 
 #[cfg(test)]
@@ -269,6 +272,14 @@ mod tests {
         assert_eq!(file_name(""), "_");
         let long = file_name(&format!("{}.jpg", "\u{202e}".repeat(80)));
         assert!(long.len() <= 255 && long.ends_with(".jpg"), "{long}");
+        // What is cut off may leave an end that Windows does not keep.
+        for gap in [" ", ".", ". . "] {
+            let long =
+                file_name(&format!("{}{gap}{}", "x".repeat(255 - gap.len()), "y".repeat(40)));
+            assert_eq!(file_name(&long), long);
+            assert!(long.ends_with('x'), "{long}");
+        }
+        assert_eq!(file_name(&" ".repeat(300)), "_");
     }
 
     #[test]
