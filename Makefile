@@ -8,7 +8,8 @@ TEST := $(if $(NEXTEST),cargo nextest run --no-fail-fast,cargo test --no-fail-fa
 # A daemon in which the tests can leave out one fsync: only there does the feature exist.
 MUTANT := $(TARGET)/mutants/imgrepod
 
-.PHONY: help demo two-people install uninstall test test-attacks fuzz bench bench-window torture setup mutant
+.PHONY: help demo two-people install uninstall test test-attacks fuzz fuzz-smoke bench \
+	bench-window torture setup mutant
 
 help:
 	@echo 'make demo      build, and show two people sharing images on this computer'
@@ -20,7 +21,9 @@ help:
 	@echo 'make test      all tests (installs what they need, as root or by sudo)'
 	@echo 'make test-attacks'
 	@echo '               attacks in full: guesses, crowds, hostile names, swapped links (as root)'
-	@echo 'make fuzz      random words to what reads the words of strangers (FUZZ_SECONDS=60 each)'
+	@echo 'make fuzz-smoke'
+	@echo '               random bytes to what reads the words of strangers, a minute each'
+	@echo 'make fuzz      the same for longer (FUZZ_SECONDS=600 each)'
 	@echo 'make torture   the long proofs: kills, cut lines, power cuts, each fsync left out in turn,'
 	@echo '               and SEEDS=10000 simulated worlds'
 	@echo 'make bench     figures, each beside its yardstick, to $(TARGET)/bench/'
@@ -88,7 +91,10 @@ test-attacks:
 	@[ "$$(id -u)" = 0 ] || echo '*** NOT PROVEN HERE: another user at the control socket needs root: sudo -E make test-attacks'
 
 fuzz:
-	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
+	scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
+
+fuzz-smoke:
+	scripts/fuzz.sh 60
 
 bench:
 	@scripts/check.sh demo

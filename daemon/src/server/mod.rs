@@ -42,8 +42,12 @@ use rates::Rates;
 use registry::Registry;
 
 pub use http::HEAD_BYTES;
+#[cfg(feature = "fuzzing")]
+pub use http::fuzzing as fuzzing_http;
 pub use rates::{FAILED_BY_ADDRESS, FAILED_BY_NAME, GUESTS_BY_ADDRESS};
 pub use reach::{addresses, public_name};
+#[cfg(feature = "fuzzing")]
+pub use v1::fuzzing as fuzzing_v1;
 
 /// How a server serves.
 #[derive(Debug, Clone)]

@@ -4,6 +4,9 @@
 //! that the child answers. Called by the repository on a thread that may block. Never decodes pixels
 //! itself.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Once;
@@ -49,6 +52,19 @@ pub fn render_until(
     read_at: &mut dyn FnMut(&mut [u8], u64) -> io::Result<()>,
     stop: &AtomicBool,
 ) -> Result<Made, Unshown> {
+    let mut drawer = |head: &Head, part: &mut ReadAt<'_>| child::run(program, head, part, stop);
+    made_by(&mut drawer, order, size_bytes, read_at)
+}
+
+/// What a child does.
+type Drawer<'a> = dyn FnMut(&Head, &mut ReadAt<'_>) -> Result<Answer, Ended> + 'a;
+
+fn made_by(
+    drawer: &mut Drawer<'_>,
+    order: &Order,
+    size_bytes: u64,
+    read_at: &mut ReadAt<'_>,
+) -> Result<Made, Unshown> {
     let content = &mut Content { read_at, size_bytes, position: 0 };
     let mut source = Source::new(content, size_bytes);
     let (name, shown) = shown::find(&mut source, order.kind);
@@ -73,7 +89,7 @@ pub fn render_until(
     };
     let mut part = |into: &mut [u8], from: u64| read_at(into, at + from);
     let Answer { confinement, outcome } =
-        child::run(program, &head, &mut part, stop).map_err(|ended| verdict(ended, name))?;
+        drawer(&head, &mut part).map_err(|ended| verdict(ended, name))?;
     warn_once(confinement);
     let drawn = outcome.map_err(|fault| unshown(fault, name))?;
     check(drawn, order, &head, read_at, name)

@@ -36,6 +36,8 @@ pub use camera::exif;
 pub use child::{COMMAND, work};
 pub use ending::{Ending, ending_of};
 pub use kind::{DECIDING_BYTES, Guess, Kind, kind_of};
+#[cfg(feature = "fuzzing")]
+pub use making::fuzzing;
 pub use making::{render, render_until};
 pub use order::{Made, Order, PIPELINE, Picture, Unshown};
 use source::Source;

@@ -14,6 +14,8 @@ mod content;
 mod cookie;
 mod denied;
 mod desk;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod live;
 mod metrics;
 mod pace;

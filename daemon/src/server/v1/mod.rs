@@ -7,6 +7,8 @@
 //! announced, and go out in parts of one message, so that neither needs memory for what is not due.
 
 mod command;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod texts;
 
