@@ -8,8 +8,8 @@ TEST := $(if $(NEXTEST),cargo nextest run --no-fail-fast,cargo test --no-fail-fa
 # A daemon in which the tests can leave out one fsync: only there does the feature exist.
 MUTANT := $(TARGET)/mutants/imgrepod
 
-.PHONY: help demo two-people install uninstall test test-attacks fuzz fuzz-smoke bench \
-	bench-window torture setup mutant
+.PHONY: help demo two-people install uninstall test test-attacks test-autobahn fuzz fuzz-smoke bench \
+	bench-window torture setup mutant autobahn
 
 help:
 	@echo 'make demo      build, and show two people sharing images on this computer'
@@ -21,6 +21,8 @@ help:
 	@echo 'make test      all tests (installs what they need, as root or by sudo)'
 	@echo 'make test-attacks'
 	@echo '               attacks in full: guesses, crowds, hostile names, swapped links (as root)'
+	@echo 'make test-autobahn'
+	@echo '               every case of Autobahn, of the WebSocket protocol, on both sides of a link'
 	@echo 'make fuzz-smoke'
 	@echo '               random bytes to what reads the words of strangers, a minute each'
 	@echo 'make fuzz      the same for longer (FUZZ_SECONDS=600 each)'
@@ -60,6 +62,7 @@ test: mutant
 
 torture: mutant
 	cargo build
+	$(MAKE) --no-print-directory test-autobahn
 	@# One after the other: each is a proof by itself and wants the disk for itself.
 	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test proofs kill:: -- --nocapture --skip queue_kill::
 	IMGREPO_BACKUPS=$(or $(BACKUPS),30) cargo test -p imgrepod --test proofs backup:: -- --nocapture
@@ -89,6 +92,13 @@ test-attacks:
 	cargo test -p imgrepod --test repository people
 	cargo test -p imgctl --test secrets
 	@[ "$$(id -u)" = 0 ] || echo '*** NOT PROVEN HERE: another user at the control socket needs root: sudo -E make test-attacks'
+
+# kosoku, which has Autobahn's cases, in a venv of its own.
+autobahn:
+	@scripts/setup.sh autobahn
+
+test-autobahn: autobahn
+	IMGREPO_CASES=all cargo test -p imgrepod --test autobahn -- --nocapture --test-threads=1
 
 fuzz:
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)

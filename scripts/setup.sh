@@ -5,6 +5,33 @@ set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 
+# A venv of the packages that a file names, made anew when the file changes.
+venv() { # folder, file, module that shows that it is whole, options of pip
+    local folder=$1 file=$2 module=$3
+    shift 3
+    if cmp -s "$file" "$folder/installed-requirements.txt" && "$folder/bin/python" -c "import $module" 2>/dev/null; then
+        return
+    fi
+    mkdir -p "$target"
+    rm -rf "$folder"
+    if ! python3 -m venv "$folder"; then
+        echo "cannot make a Python venv: sudo apt-get install -y python3-venv" >&2
+        exit 1
+    fi
+    if ! "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" -r "$file"; then
+        echo "cannot install the Python packages of $file from PyPI: look at the network, then run this again" >&2
+        exit 1
+    fi
+    cp "$file" "$folder/installed-requirements.txt"
+}
+
+# What one command alone needs, and nothing else: scripts/setup.sh autobahn|peers
+if [ $# -gt 0 ]; then
+    venv "$target/venv-$1" "scripts/requirements-$1.txt" "$(sed -n 's/^# module: //p' "scripts/requirements-$1.txt")" \
+        --require-hashes
+    exit
+fi
+
 packages=()
 command -v cc >/dev/null || packages+=(build-essential)
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
@@ -42,21 +69,7 @@ if [ ${#packages[@]} -gt 0 ]; then
     fi
 fi
 
-venv=$target/venv
-stamp=$venv/installed-requirements.txt
-if ! cmp -s scripts/requirements.txt "$stamp" || ! "$venv/bin/python" -c 'import websockets, blake3' 2>/dev/null; then
-    mkdir -p "$target"
-    rm -rf "$venv"
-    if ! python3 -m venv "$venv"; then
-        echo "cannot make a Python venv: sudo apt-get install -y python3-venv" >&2
-        exit 1
-    fi
-    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt; then
-        echo "cannot install the Python packages of scripts/requirements.txt from PyPI: look at the network, then \`make setup\`" >&2
-        exit 1
-    fi
-    cp scripts/requirements.txt "$stamp"
-fi
+venv "$target/venv" scripts/requirements.txt "websockets, blake3"
 
 # What checks the page, under the target directory too.
 if ! scripts/check-ui.sh tools; then
