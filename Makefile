@@ -9,7 +9,7 @@ TEST := $(if $(NEXTEST),cargo nextest run --no-fail-fast,cargo test --no-fail-fa
 MUTANT := $(TARGET)/mutants/imgrepod
 
 .PHONY: help demo two-people install uninstall test test-attacks test-autobahn fuzz fuzz-smoke bench \
-	bench-window torture setup mutant autobahn
+	bench-window bench-peers torture setup mutant autobahn
 
 help:
 	@echo 'make demo      build, and show two people sharing images on this computer'
@@ -29,6 +29,8 @@ help:
 	@echo 'make torture   the long proofs: kills, cut lines, power cuts, each fsync left out in turn,'
 	@echo '               and SEEDS=10000 simulated worlds'
 	@echo 'make bench     figures, each beside its yardstick, to $(TARGET)/bench/'
+	@echo 'make bench-peers'
+	@echo '               the same work for dufs and copyparty, where they are installed, and for us'
 
 demo:
 	@scripts/check.sh demo
@@ -112,6 +114,11 @@ bench:
 	@[ -n "$(ONLY)" ] && [ "$(ONLY)" != process ] || cargo build --release --quiet -p imgctl
 	@[ "$(ONLY)" = window ] || cargo bench -p imgrepod --bench figures
 	@[ -n "$(ONLY)" ] && [ "$(ONLY)" != window ] || $(MAKE) --no-print-directory bench-window
+
+# Against dufs and copyparty, where they are; installing them is said, not done: a Rust build of minutes.
+bench-peers:
+	@scripts/check.sh demo
+	cargo bench -p imgrepod --bench peers
 
 bench-window:
 	@if pkg-config --exists webkit2gtk-4.1 2>/dev/null && command -v Xvfb >/dev/null; then \
