@@ -21,8 +21,8 @@ fuzz_target!(|data: &[u8]| {
     }
     window(data);
     // Its clock stands still: the patience with a peer that does not answer costs nothing.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true);
-    let runtime = runtime.build().expect("a runtime");
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
     for role in [Role::Server, Role::Client] {
         runtime.block_on(listen(data, role));
     }
