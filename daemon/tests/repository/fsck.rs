@@ -63,8 +63,7 @@ fn flip(path: &Path, at: u64, bit: u8) {
 /// Flips one bit of a content, where it is now: in its place, or in the journal.
 fn flip_content(data: &Path, content: &[u8], seed: u64) {
     let hash = hash(content);
-    let at = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) % content.len() as u64;
-    let bit = (seed % 8) as u8;
+    let (at, bit) = bit_of(content, seed);
     for segment in fs::read_dir(data.join("journal")).unwrap() {
         let path = segment.unwrap().path();
         // Settled meanwhile.
@@ -73,10 +72,21 @@ fn flip_content(data: &Path, content: &[u8], seed: u64) {
             flip(&path, head as u64 + 32 + at, bit);
         }
     }
-    // What was settled before the flip has it here alone, what was settled after it has it too.
-    if fs::read(placed(data, hash)).is_ok_and(|bytes| bytes == content) {
-        flip(&placed(data, hash), at, bit);
+    flip_placed(data, content, seed);
+}
+
+/// Flips one bit of a content that has its place and is whole there.
+fn flip_placed(data: &Path, content: &[u8], seed: u64) {
+    let (at, bit) = bit_of(content, seed);
+    let path = placed(data, hash(content));
+    if fs::read(&path).is_ok_and(|bytes| bytes == content) {
+        flip(&path, at, bit);
     }
+}
+
+/// Which bit of a content is flipped.
+fn bit_of(content: &[u8], seed: u64) -> (u64, u8) {
+    (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) % content.len() as u64, (seed % 8) as u8)
 }
 
 #[tokio::test]
@@ -127,6 +137,10 @@ async fn every_flipped_bit_is_found_wherever_its_content_is() {
         // Some of them before they are settled, the rest once all of them are.
         if seed == flips / 2 {
             repository.close().await;
+            // One that was being settled at that very moment has its place as it was read before.
+            for seed in 0..seed {
+                flip_placed(data.path(), &image(seed * 2, size(seed * 2)), seed);
+            }
         }
         let content = image(seed * 2, size(seed * 2));
         flip_content(data.path(), &content, seed);
