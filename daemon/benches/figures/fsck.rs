@@ -25,6 +25,7 @@ const READ: [(usize, usize); 2] = [(3000, 111_000), (80, 4_000_000)];
 const ROUNDS: usize = 3;
 
 pub(crate) fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
+    fs::create_dir_all(work)?;
     let many = std::env::var("FSCK_IMAGES").ok().and_then(|text| text.parse().ok());
     let many: usize = many.unwrap_or(MANY);
     let home = work.join("many");
