@@ -6,7 +6,7 @@ use imgrepo_proto::{BlobHash, ImageId};
 /// What making pictures of a content came to. The small ones were made where there is a placeholder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownPicture {
-    /// As in [`ImageRecord::placeholder`].
+    /// As in [`imgrepo_proto::ImageRecord::placeholder`].
     pub placeholder: Option<String>,
     /// Why it cannot be shown, in small.
     pub fault: Option<String>,
