@@ -12,6 +12,7 @@ use imgrepo_proto::BlobHash;
 
 use super::lost::Lost;
 use super::{Anew, Blob, BlobStore};
+use crate::repository::figures::JournalStanding;
 
 /// Contents that are whole, as far as anybody knows.
 pub(crate) struct SoundBlobs {
@@ -116,6 +117,10 @@ impl BlobStore for SoundBlobs {
         self.raw.inspect()
     }
 
+    fn journal(&self) -> Option<JournalStanding> {
+        self.raw.journal()
+    }
+
     fn close(&self) {
         self.raw.close();
     }
@@ -161,6 +166,11 @@ impl Blob for Read {
             self.lost.mark(self.hash, error);
         }
         read
+    }
+
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> usize {
+        // A fault is met again, and noted, where the rest is read.
+        self.blob.read_at_once(buffer, offset)
     }
 
     fn in_memory(&self) -> Option<Bytes> {
