@@ -49,7 +49,8 @@ fn images_are_saved_each_under_a_name_of_its_own() {
 fn the_page_gives_the_title() {
     let stage = Stage::set();
     let page = Browser::window(&stage, &[]);
-    page.until("document.readyState === 'complete'");
+    // The page has given its own by then.
+    page.until_wall();
     let window = until("a window", || stage.window());
     page.asks(&json!({"do": "title", "text": "beach.jpg\n · 3/12"}));
     until("the title", || {
