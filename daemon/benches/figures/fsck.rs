@@ -39,7 +39,7 @@ pub(crate) fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     let home = work.join("read");
     let sizes: Vec<usize> = READ.iter().flat_map(|(count, size)| vec![*size; *count]).collect();
     let bytes: usize = sizes.iter().sum();
-    repository(&home, sizes.len(), |n| Picture::new("", n as u64, sizes[n]).content.to_vec())?;
+    repository(&home, sizes.len(), |n| Picture::new("", n as u64, sizes[n]).content)?;
     let (mut ours, mut bare, mut ratios, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
     for _ in 0..ROUNDS {
         let checked = check(&home, &["--read-data"])?;
