@@ -61,6 +61,11 @@ fn images_of_every_kind(engine: Engine) {
             )
             .as_bool()
             .unwrap();
+        // The page hears of it with the next frame, and only then are other tiles there.
+        page.wait_for(
+            "(await new Promise((done) => requestAnimationFrame(() => \
+               requestAnimationFrame(() => requestAnimationFrame(() => done(true))))))",
+        );
     }
     page.script("document.getElementById('wall').scrollTop = 0");
     // Two of the samples have the name of another one.
