@@ -16,7 +16,7 @@ const GATHERED_BYTES: usize = 64 * 1024;
 /// Who says no more than this at once says little: requests, acknowledgements, pongs.
 pub const SPARSE_BYTES: usize = 2 * 1024;
 
-/// A stream that is read so. What it holds is at most [`GATHERED_BYTES`], and nothing once the peer has
+/// A stream that is read so. What it holds is at most `GATHERED_BYTES`, and nothing once the peer has
 /// said little, which is its answer to a ping at the latest.
 #[derive(Debug)]
 pub struct Gathered<S> {

@@ -1,5 +1,5 @@
 //! Backups of a repository: made while it serves, made anew in the same folder for what is new, and
-//! brought back into an empty home. `make` is called by the repository's maintenance, [`restore`] by the
+//! brought back into an empty home. `make` is called by the repository's maintenance, [`restore()`] by the
 //! program's command line; neither ever changes what the other reads from.
 //!
 //! A backup is a folder:
