@@ -43,9 +43,15 @@ impl Context {
         Client::connect_or_start(&self.endpoint, program(), start)
     }
 
+    /// One that connects when it is asked.
+    fn to_ask(&self) -> Client {
+        let start = start::command(|name| std::env::var_os(name));
+        Client::to_ask(&self.endpoint, program(), start)
+    }
+
     /// Asks one thing over a connection of its own.
     pub(crate) fn ask(&self, act: &str, request: &Request) -> Result<Outcome, Failure> {
-        let outcome = self.open().and_then(|mut daemon| daemon.call(request));
+        let outcome = self.to_ask().call(request);
         outcome.map_err(|refusal| Failure::new(act, refusal))
     }
 
@@ -56,10 +62,8 @@ impl Context {
         request: &Request,
         item: &mut dyn FnMut(Reply) -> Result<(), Failure>,
     ) -> Result<Outcome, Failure> {
-        let wrap = |refusal| Failure::new(act, refusal);
-        let mut daemon = self.open().map_err(wrap)?;
         let mut failed = None;
-        let outcome = daemon.call_with(request, &mut |reply| {
+        let outcome = self.to_ask().call_with(request, &mut |reply| {
             item(reply).map_err(|failure| {
                 failed = Some(failure);
                 Refusal::new(ErrorCode::Cancelled, "given up")
@@ -67,7 +71,7 @@ impl Context {
         });
         match failed {
             Some(failure) => Err(failure),
-            None => outcome.map_err(wrap),
+            None => outcome.map_err(|refusal| Failure::new(act, refusal)),
         }
     }
 }

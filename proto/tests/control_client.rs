@@ -109,6 +109,36 @@ fn versions_without_a_common_one_say_what_to_do() {
 }
 
 #[test]
+fn a_greeting_and_the_first_request_go_together() {
+    let (_home, endpoint, thread) = daemon(vec![|peer| {
+        // Nothing is said before both are here.
+        let hello: Hello = peer.next().unwrap();
+        assert_eq!(peer.next(), Some(Request::Status));
+        peer.stream.write_all(&frame::encode(&hello).unwrap()).unwrap();
+        peer.say(Reply::Done(Box::new(Outcome::Nothing)));
+        assert_eq!(peer.next(), Some(Request::Disconnect));
+        peer.say(Reply::Done(Box::new(Outcome::Nothing)));
+    }]);
+    let mut client = Client::to_ask(&endpoint, program(), "imgrepod");
+    assert_eq!(client.daemon(), None);
+    assert_eq!(client.call(&Request::Status), Ok(Outcome::Nothing));
+    assert_eq!(client.daemon(), Some(&program()));
+    assert_eq!(client.call(&Request::Disconnect), Ok(Outcome::Nothing));
+    thread.join().unwrap();
+    // What a greeting may refuse, the request refuses.
+    let (_home, endpoint, thread) = daemon(vec![|peer| peer.greet((2, 3)), |_| {}]);
+    for code in [ErrorCode::Unsupported, ErrorCode::Denied] {
+        let mut client = Client::to_ask(&endpoint, program(), "imgrepod");
+        assert_eq!(client.call(&Request::Status).unwrap_err().code, code);
+    }
+    thread.join().unwrap();
+    let mut client = Client::to_ask(&endpoint, program(), "imgrepod --serve");
+    let refusal = client.call(&Request::Status).unwrap_err();
+    assert_eq!(refusal.code, ErrorCode::NotRunning);
+    assert_eq!(refusal.hint.as_deref(), Some("start it: imgrepod --serve"));
+}
+
+#[test]
 fn items_come_in_order_and_a_refusal_leaves_the_connection_open() {
     let (_home, endpoint, thread) = daemon(vec![|peer| {
         peer.greet((1, 1));

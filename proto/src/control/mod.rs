@@ -35,7 +35,8 @@ pub const MAX_FRAME_BYTES: u32 = 1024 * 1024;
 /// Bytes of content in one frame.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
-/// The first frame of a client, and the daemon's answer to it.
+/// The first frame of a client, and the daemon's answer to it. A client need not wait for that answer
+/// before it asks: a daemon that knows no version of the client's reads no more, and closes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The lowest version of this protocol that is understood.
