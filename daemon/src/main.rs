@@ -27,6 +27,8 @@ mod fsck;
 mod home;
 #[path = "main/man.rs"]
 mod man;
+#[path = "main/mapped.rs"]
+mod mapped;
 // What is in `src/service/` is the library's room.
 #[path = "main/service.rs"]
 mod service;
@@ -268,6 +270,8 @@ async fn until_told(
         _ = signals.next() => return Ok(None),
     };
     announce(daemon.ready(), format);
+    // It ends by itself, or with the runtime.
+    drop(tokio::spawn(mapped::give_back()));
     // Either only wakes.
     tokio::select! {
         () = daemon.asked_to_stop() => tracing::info!("stopping: a program asked for it"),
