@@ -13,8 +13,8 @@ use imgrepod::database::DatabaseError;
 use imgrepod::repository::catalog::people::{Act, NewDevice};
 use imgrepod::repository::catalog::sqlite::{SqliteCatalog, SqliteOptions};
 use imgrepod::repository::catalog::{
-    Again, Catalog, Change, ImageState, Imported, NewImage, PageQuery, PersonId, PersonKind,
-    StoredImage, SyncedPartial,
+    Again, Catalog, Change, ImageState, Imported, KnownPicture, NewImage, NewPicture, PageQuery,
+    PersonId, PersonKind, StoredImage, SyncedPartial,
 };
 use jiff::SignedDuration;
 
@@ -227,12 +227,25 @@ fn fill_3(scene: Scene) -> Folk {
     folk
 }
 
+/// What stands in the frozen sample of version 4 besides: what pictures of two contents came to.
+fn fill_4(scene: Scene) -> Folk {
+    let folk = fill_3(scene);
+    let made = KnownPicture { placeholder: Some("1QcSHQ==".to_owned()), ..KnownPicture::default() };
+    let broken =
+        KnownPicture { fault: Some("it ends early".to_owned()), ..KnownPicture::default() };
+    let picture =
+        |content, orientation, known| NewPicture { hash: hash(content), orientation, known };
+    let pictures = [picture(1, Some(6), made), picture(2, None, broken)];
+    folk.scene.catalog.note_pictures(&pictures, 1).unwrap();
+    folk
+}
+
 #[test]
 #[ignore = "writes a new sample: only ever run for a new version, under a new name"]
 fn freeze_a_sample() {
-    let new = frozen(3);
+    let new = frozen(4);
     assert!(!new.exists(), "a frozen sample is never written again");
-    drop(fill_3(scene(&new)));
+    drop(fill_4(scene(&new)));
 }
 
 /// The image without its orientation, which catalogs before version 4 did not have.
@@ -320,6 +333,34 @@ fn a_catalog_of_version_3_opens_for_ever() {
     let beach = old.image(ImageId(1)).unwrap().unwrap().record;
     assert_eq!((beach.orientation, beach.placeholder), (None, None), "nobody has looked yet");
     assert!(directory.path().join("catalog.db.v3").exists());
+}
+
+#[test]
+fn a_catalog_of_version_4_opens_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    fs::copy(frozen(4), &path).unwrap();
+    let old = scene(&path);
+    let fresh = fill_4(Scene::memory()).scene;
+    let (events, wanted) =
+        (old.catalog.changes(Seq(0), 100).unwrap(), fresh.catalog.changes(Seq(0), 100).unwrap());
+    assert_eq!(events, wanted);
+    for id in [1, 2, 3] {
+        let id = ImageId(id);
+        assert_eq!(old.catalog.image(id).unwrap(), fresh.catalog.image(id).unwrap());
+    }
+    for content in [1, 2, 3] {
+        let known = old.catalog.picture(hash(content), 1).unwrap();
+        assert_eq!(known, fresh.catalog.picture(hash(content), 1).unwrap());
+    }
+    // Its search finds what it has, and what comes.
+    old.store("summer again.png", 50);
+    let filter = Filter { text: Some("SUMMER".to_owned()), ..Filter::default() };
+    let query = PageQuery { filter, limit: 9, ..PageQuery::default() };
+    let found = old.catalog.page(&query).unwrap().unwrap().images;
+    let names: Vec<String> = found.into_iter().map(|record| record.name).collect();
+    assert_eq!(names, ["summer again.png", "summer 2021.png"]);
+    assert!(directory.path().join("catalog.db.v4").exists());
 }
 
 #[test]

@@ -166,9 +166,25 @@ pub(crate) fn fill(path: &Path, count: u64, now: Timestamp) -> anyhow::Result<()
         [PIPELINE],
     )?;
     transaction.commit()?;
+    merge_names(&connection)?;
     drop(connection);
     let catalog = SqliteCatalog::open(path, &SqliteOptions::default())?;
     throw_away(&catalog, count, &people, now)
+}
+
+/// Merges the search's segments as commits one by one would have merged them: one long transaction leaves
+/// that work to those after it.
+fn merge_names(connection: &Connection) -> anyhow::Result<()> {
+    let mut merge =
+        connection.prepare("INSERT INTO name_search (name_search, rank) VALUES ('merge', 1000)")?;
+    loop {
+        let before = connection.total_changes();
+        merge.execute([])?;
+        // One change is the command itself (FTS5, "The 'merge' command").
+        if connection.total_changes() - before < 2 {
+            return Ok(());
+        }
+    }
 }
 
 pub(crate) fn people(catalog: &SqliteCatalog) -> anyhow::Result<Vec<PersonId>> {
