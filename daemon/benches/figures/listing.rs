@@ -1,6 +1,7 @@
 //! How long a LIST takes while 200 MB go up on the same session: through two real daemons, over
 //! loopback and over a line of 1 MB/s. Beside it the same LIST with nothing else on the session.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +30,7 @@ const SLOW_FOR: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Records in the repository and in the page: a screenful.
-const RECORDS: usize = 50;
+pub(crate) const RECORDS: usize = 50;
 
 pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     std::fs::create_dir_all(work)?;
@@ -47,8 +48,13 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
 
 /// Puts a screenful into the repository.
 pub(crate) async fn fill(url: &str) -> anyhow::Result<()> {
+    add(url, 0..RECORDS).await
+}
+
+/// Puts these of a screenful into the repository.
+pub(crate) async fn add(url: &str, some: Range<usize>) -> anyhow::Result<()> {
     let session = V2::open(url, "somebody").await.map_err(|end| anyhow!("{end:?}"))?;
-    for n in 0..RECORDS {
+    for n in some {
         let picture = crate::picture::Picture::new(format!("picture-{n}.bmp"), n as u64, 10_000);
         session.upload(&picture, |_| {}).await.map_err(|end| anyhow!("{end:?}"))?;
     }
