@@ -8,7 +8,7 @@ use imgrepo_proto::session::command::Sort;
 use imgrepo_proto::session::reply::ListReply;
 use imgrepo_proto::{BlobHash, ImageId, ImageName, ImageRecord, PersonName};
 
-use super::Kept;
+use super::kept::Kept;
 use crate::repository::catalog::inspection::{Inspection, KeptContent};
 use crate::repository::catalog::page::PagePlan;
 use crate::repository::catalog::people::book::Book as _;

@@ -4,9 +4,9 @@
 //! dropped, so no server runs on it.
 
 mod images;
+mod kept;
 mod people;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,7 @@ use imgrepo_proto::session::reply::{EventsReply, ListReply};
 use imgrepo_proto::{BlobHash, ImageId, ImageName, PersonName, Refusal, RepositoryId, Seq};
 use jiff::Timestamp;
 
+use self::kept::Kept;
 use super::inspection::{Inspection, KeptContent};
 use super::page::{PagePlan, events_reply};
 use super::people::book::Book;
@@ -24,11 +25,10 @@ use super::people::{
     Act, Acted, By, KnownDevice, KnownInvitation, KnownPerson, SecretHash, joining,
     rules as people_rules,
 };
-use super::rules::{self, Known, Step};
+use super::rules::{self, Known};
 use super::{
-    Catalog, CatalogError, CatalogResult, Change, Committed, ImageState, Imported, KnownPicture,
-    NewImage, NewPicture, PageQuery, PersonId, PersonKind, Proposal, StoredImage, SyncedPartial,
-    Unmade,
+    Catalog, CatalogError, CatalogResult, Committed, ImageState, Imported, KnownPicture,
+    NewPicture, PageQuery, PersonId, PersonKind, Proposal, StoredImage, SyncedPartial, Unmade,
 };
 
 /// The catalog in memory.
@@ -36,21 +36,6 @@ use super::{
 pub struct MemoryCatalog {
     id: RepositoryId,
     kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Kept {
-    folk: people::Folk,
-    /// By number, which imports may leave gaps in.
-    images: BTreeMap<ImageId, StoredImage>,
-    /// What imported images were in the catalog that they come from, with their names there.
-    imported: BTreeMap<ImageId, (ImageName, Imported)>,
-    tombstones: BTreeSet<(PersonId, BlobHash)>,
-    /// The event of place n is at n - 1.
-    events: Vec<Event>,
-    partials: BTreeMap<(PersonId, BlobHash, u64), u64>,
-    /// What making pictures came to, with which pipeline.
-    pictures: BTreeMap<BlobHash, (u32, KnownPicture)>,
 }
 
 impl MemoryCatalog {
@@ -68,74 +53,6 @@ impl MemoryCatalog {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The item of number n, counted from 1.
-fn numbered<T>(items: &[T], n: u64) -> Option<&T> {
-    items.get(usize::try_from(n.checked_sub(1)?).ok()?)
-}
-
-impl Kept {
-    fn get(&self, id: ImageId) -> Option<&StoredImage> {
-        self.images.get(&id)
-    }
-
-    /// The person's images of this content that are not purged.
-    fn of(&self, person: PersonId, hash: BlobHash) -> impl Iterator<Item = &StoredImage> {
-        let fits = move |image: &&StoredImage| {
-            image.person == person && image.hash == hash && image.state != ImageState::Purged
-        };
-        self.images.values().filter(fits)
-    }
-
-    fn in_state(&self, state: ImageState) -> impl DoubleEndedIterator<Item = &StoredImage> {
-        self.images.values().filter(move |image| image.state == state)
-    }
-
-    fn commit_one(&mut self, proposal: &Proposal, now: Timestamp) -> Result<Committed, Refusal> {
-        let next = ImageId(self.images.keys().next_back().map_or(1, |last| last.0 + 1));
-        let verdict = match rules::decide(proposal, next, now, &*self) {
-            Ok(verdict) => verdict?,
-            Err(never) => match never {},
-        };
-        let (event, record) = (verdict.event(), verdict.record(proposal));
-        let image = verdict.image;
-        let owned = (image.person, image.hash);
-        match verdict.step {
-            Step::Nothing => {}
-            Step::Insert => {
-                self.tombstones.remove(&owned);
-                self.images.insert(image.record.id, image.clone());
-                if let Change::Store(NewImage { name, imported: Some(entry), .. }) =
-                    &proposal.change
-                {
-                    self.imported.insert(image.record.id, (name.clone(), entry.clone()));
-                }
-            }
-            Step::Rename(_) | Step::Turn(_) => {
-                if image.state == ImageState::Purged {
-                    self.tombstones.insert(owned);
-                }
-                self.images.insert(image.record.id, image.clone());
-            }
-        }
-        if let Change::Store(new) = &proposal.change {
-            self.partials.remove(&(new.person, new.hash, new.size_bytes));
-        }
-        let seq = event.as_ref().map(|_| Seq(self.events.len() as u64 + 1));
-        self.events.extend(event.map(|event| Event {
-            event,
-            seq,
-            at: Some(now),
-            by: Some(verdict.by),
-            image: Some(image.record.clone()),
-            message: None,
-        }));
-        if let Some(record) = &record {
-            let Ok(()) = self.add_record(record, now);
-        }
-        Ok(Committed { image: image.record, seq, duplicate: verdict.duplicate, record })
     }
 }
 

@@ -7,7 +7,7 @@ use imgrepo_proto::PersonName;
 use imgrepo_proto::session::people::{AccountRole, AuditEntry, DeviceId, InvitationId, Person};
 use jiff::Timestamp;
 
-use super::{Kept, numbered};
+use super::kept::{Kept, numbered};
 use crate::repository::catalog::people::book::Book;
 use crate::repository::catalog::people::{
     KnownDevice, KnownInvitation, KnownPerson, NewDevice, NewInvitation, Record, SecretHash, fold,
