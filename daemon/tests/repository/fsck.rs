@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::Write as _;
 
 use imgrepo_proto::control::maintenance::{
     Check, Checked, Fault, FaultKind, Maintenance, MaintenanceItem, MaintenanceOutcome,
@@ -14,14 +11,15 @@ use imgrepo_proto::{BlobHash, ErrorCode};
 use imgrepod::repository::catalog::Again;
 use imgrepod::repository::{Repository, Told};
 
+use crate::damage::{flip, flip_content, flip_placed, placed};
 use crate::small_disk::SmallDisk;
 use crate::support::*;
 
-const LOOK: Check = Check { read_data: false, repair: false };
-const READ: Check = Check { read_data: true, repair: false };
-const REPAIR: Check = Check { read_data: true, repair: true };
+pub(crate) const LOOK: Check = Check { read_data: false, repair: false };
+pub(crate) const READ: Check = Check { read_data: true, repair: false };
+pub(crate) const REPAIR: Check = Check { read_data: true, repair: true };
 
-async fn check(repository: &Repository, wanted: Check) -> (Checked, Vec<Fault>) {
+pub(crate) async fn check(repository: &Repository, wanted: Check) -> (Checked, Vec<Fault>) {
     let (told, mut items) = Told::channel();
     let hear = async {
         let mut faults = Vec::new();
@@ -40,53 +38,8 @@ async fn check(repository: &Repository, wanted: Check) -> (Checked, Vec<Fault>) 
     (*checked, faults)
 }
 
-fn kinds(faults: &[Fault]) -> Vec<FaultKind> {
+pub(crate) fn kinds(faults: &[Fault]) -> Vec<FaultKind> {
     faults.iter().map(|fault| fault.kind).collect()
-}
-
-fn placed(data: &Path, hash: BlobHash) -> PathBuf {
-    let name = hash.to_string();
-    data.join("blobs").join(&name[..2]).join(name)
-}
-
-/// Flips one bit of a file.
-fn flip(path: &Path, at: u64, bit: u8) {
-    let mut file = fs::File::options().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.seek(SeekFrom::Start(at)).unwrap();
-    file.read_exact(&mut byte).unwrap();
-    byte[0] ^= 1 << bit;
-    file.seek(SeekFrom::Start(at)).unwrap();
-    file.write_all(&byte).unwrap();
-}
-
-/// Flips one bit of a content, where it is now: in its place, or in the journal.
-fn flip_content(data: &Path, content: &[u8], seed: u64) {
-    let hash = hash(content);
-    let (at, bit) = bit_of(content, seed);
-    for segment in fs::read_dir(data.join("journal")).unwrap() {
-        let path = segment.unwrap().path();
-        // Settled meanwhile.
-        let Ok(bytes) = fs::read(&path) else { continue };
-        if let Some(head) = bytes.windows(32).position(|bytes| bytes == hash.0) {
-            flip(&path, head as u64 + 32 + at, bit);
-        }
-    }
-    flip_placed(data, content, seed);
-}
-
-/// Flips one bit of a content that has its place and is whole there.
-fn flip_placed(data: &Path, content: &[u8], seed: u64) {
-    let (at, bit) = bit_of(content, seed);
-    let path = placed(data, hash(content));
-    if fs::read(&path).is_ok_and(|bytes| bytes == content) {
-        flip(&path, at, bit);
-    }
-}
-
-/// Which bit of a content is flipped.
-fn bit_of(content: &[u8], seed: u64) -> (u64, u8) {
-    (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) % content.len() as u64, (seed % 8) as u8)
 }
 
 #[tokio::test]
@@ -394,75 +347,4 @@ async fn a_repair_that_the_disk_refuses_loses_nothing() {
     assert_eq!(check(&repository, READ).await.1, []);
     let kept = fs::read_dir(data.join("damaged")).unwrap().count();
     assert_eq!(kept, 2, "the bytes of both, and no marker");
-}
-
-/// Rounds of the load, where `FSCK_ROUNDS` does not say.
-const ROUNDS: u64 = 12;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_false_alarm_while_everything_goes_on() {
-    let rounds = std::env::var("FSCK_ROUNDS").ok().and_then(|text| text.parse().ok());
-    let rounds: u64 = rounds.unwrap_or(ROUNDS);
-    let data = tempfile::tempdir().unwrap();
-    let repository = open(data.path());
-    let is_over = Arc::new(AtomicBool::new(false));
-    let mut people = Vec::new();
-    for person in 0..3 {
-        let (repository, is_over) = (repository.clone(), is_over.clone());
-        people.push(tokio::spawn(async move {
-            let actor = guest(&repository, &format!("person {person}")).await;
-            let mut done = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                // Now and then what another has too, or had a moment ago.
-                let seed = if done % 3 == 0 { done } else { person * 1_000_000 + done };
-                let size = if done % 7 == 0 { 300_000 } else { 2000 };
-                let content = image(seed, size);
-                match done % 5 {
-                    // One that is refused half-way leaves nothing.
-                    4 => {
-                        let lie = announce("lie", &content);
-                        let wrong = image(seed + 1, size);
-                        let lied = upload_as(&repository, &actor, lie, Again::Reuse, &wrong).await;
-                        let _ = lied;
-                    }
-                    _ => {
-                        let stored = upload(&repository, &actor, "a", &content).await.unwrap();
-                        if done % 2 == 0 {
-                            delete(&repository, &actor, stored.image.id.0).await.unwrap();
-                        }
-                    }
-                }
-                if done % 4 == 3 {
-                    purge(&repository, &actor).await.unwrap();
-                }
-                done += 1;
-            }
-            done
-        }));
-    }
-    for round in 0..rounds {
-        let wanted = [LOOK, READ, REPAIR][(round % 3) as usize];
-        let (checked, faults) = check(&repository, wanted).await;
-        assert_eq!(faults, [], "round {round}, {checked:?}");
-    }
-    is_over.store(true, Ordering::Relaxed);
-    let mut done = 0;
-    for person in people {
-        done += person.await.unwrap();
-    }
-    eprintln!("{rounds} checks beside {done} uploads: no false alarm");
-    assert!(done > 0);
-    assert_eq!(check(&repository, READ).await.1, []);
-    repository.close().await;
-    assert_eq!(check(&open(data.path()), READ).await.1, []);
-}
-
-#[tokio::test]
-async fn a_check_that_nobody_hears_ends() {
-    let data = tempfile::tempdir().unwrap();
-    let repository = open(data.path());
-    let (told, items) = Told::channel();
-    drop(items);
-    let refusal = repository.maintain(Maintenance::Check(READ), told).await.unwrap_err();
-    assert_eq!(refusal.code, ErrorCode::Cancelled);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::browser::{Door, RawReply, bytes_of_answer};
+use crate::door::{Door, RawReply, bytes_of_answer};
 use crate::support::picture;
 
 /// One connection of a browser that is logged in, or not.

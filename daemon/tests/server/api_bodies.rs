@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::api::Tab;
-use crate::browser::{Door, bytes_of_answer};
+use crate::door::{Door, bytes_of_answer};
 use crate::support::picture;
 
 const SHORT: Duration = Duration::from_millis(150);

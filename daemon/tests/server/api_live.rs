@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use crate::api::{Tab, revoke};
-use crate::browser::Door;
+use crate::door::Door;
 use crate::support::picture;
 
 /// A browser that listens.

@@ -4,7 +4,7 @@ use imgrepo_proto::session::people::AccountRole;
 use serde_json::json;
 
 use crate::api::{Tab, account};
-use crate::browser::Door;
+use crate::door::Door;
 use crate::support::{photograph, picture};
 
 fn sides(bytes: &[u8]) -> (u32, u32) {

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::api::Tab;
-use crate::browser::{Door, ask, post};
+use crate::door::{Door, ask, post};
 use crate::support::{picture, upgrade};
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

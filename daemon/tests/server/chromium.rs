@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::browser::Door;
+use crate::door::Door;
 
 /// How long anything may take: a browser's first start on a busy computer takes some of it.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 
 use imgrepod::server::{Server, Settings, StartError};
 
-use crate::browser::answer;
+use crate::door::answer;
 use crate::support::Stage;
 
 async fn ask(stage: &Stage, request: &str) -> String {

@@ -11,6 +11,7 @@ mod browser;
 mod browser_foreign;
 mod chromium;
 mod club;
+mod door;
 mod hostile;
 mod http;
 mod metrics;

@@ -7,7 +7,7 @@ use imgrepo_proto::session::people::{AccountRole, DeviceKind, Invite};
 use imgrepod::server::Settings;
 use serde_json::json;
 
-use crate::browser::{Door, ask};
+use crate::door::{Door, ask};
 use crate::support::{Client, Stage, picture};
 
 /// Every series of a page with its value, after a look at each line (the text format, 0.0.4): a family
