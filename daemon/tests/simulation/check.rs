@@ -126,13 +126,14 @@ fn queue(
                     ));
                 }
             }
-            UploadState::Cancelled if queued.is_cancelled => {}
+            UploadState::Cancelled if queued.is_cancelled || queued.may_be_cancelled => {}
             state => faults.push(format!(
                 "upload {id} of client {number} ended as {state:?}: {:?}",
                 row.error
             )),
         }
-        if !queued.is_cancelled && !has(queued.hash) {
+        let was_given_up = queued.is_cancelled || row.state == UploadState::Cancelled;
+        if !was_given_up && !has(queued.hash) {
             faults.push(format!("upload {id} of client {number} never arrived"));
         }
     }

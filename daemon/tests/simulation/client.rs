@@ -288,7 +288,13 @@ impl Person {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let id = self.queue.enqueue(path.to_owned(), name, false).await?;
         let person = self.person.clone();
-        let queued = Queued { person, hash, is_cancelled: false, must_not_arrive: false };
+        let queued = Queued {
+            person,
+            hash,
+            is_cancelled: false,
+            may_be_cancelled: false,
+            must_not_arrive: false,
+        };
         self.ledger.with(|kept| kept.queued.insert((self.number, id), queued));
         Ok(())
     }
@@ -307,12 +313,16 @@ impl Person {
     }
 
     async fn cancel(&self, id: UploadId) -> Result<(), Refusal> {
+        let tell = |tell: &dyn Fn(&mut Queued)| {
+            self.ledger.with(|kept| kept.queued.get_mut(&(self.number, id)).map(tell));
+        };
+        tell(&|queued| queued.may_be_cancelled = true);
         let cancelled = self.queue.cancel(Which::These(vec![id])).await?;
         let row = self.queue.page(true, Some(UploadId(id.0 - 1)), 1).await?;
         let was_begun = row.first().is_none_or(|row| row.attempts > 0);
-        self.ledger.with(|kept| {
-            if let Some(queued) = kept.queued.get_mut(&(self.number, id)).filter(|_| cancelled > 0)
-            {
+        tell(&|queued| {
+            queued.may_be_cancelled = false;
+            if cancelled > 0 {
                 queued.is_cancelled = true;
                 queued.must_not_arrive = !was_begun;
             }

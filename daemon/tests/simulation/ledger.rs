@@ -36,6 +36,8 @@ pub(crate) struct Queued {
     pub(crate) hash: BlobHash,
     /// It was given up.
     pub(crate) is_cancelled: bool,
+    /// It was asked to be given up, and who asked fell before the answer: it may be or not.
+    pub(crate) may_be_cancelled: bool,
     /// It was given up before its first attempt: it must never arrive.
     pub(crate) must_not_arrive: bool,
 }
