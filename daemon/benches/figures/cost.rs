@@ -1,5 +1,8 @@
 //! What a process costs by the word of Linux: processor time and memory.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
+
 use anyhow::Context as _;
 
 /// `USER_HZ`, in which Linux tells the times of processes.
@@ -16,16 +19,27 @@ pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
     Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
-/// How often the threads of a process have begun to wait for something: each time they had been woken.
-pub(crate) fn switches(process: u32) -> anyhow::Result<u64> {
+/// How often each thread of a process has begun to wait for something: each time it had been woken.
+pub(crate) fn waits(process: u32) -> anyhow::Result<HashMap<OsString, u64>> {
     let path = format!("/proc/{process}/task");
-    let mut all = 0;
+    let mut waits = HashMap::new();
     for task in std::fs::read_dir(&path).with_context(|| format!("cannot read {path}"))? {
+        let task = task?;
         // A thread that has just ended waits no more.
-        let Ok(status) = std::fs::read_to_string(task?.path().join("status")) else { continue };
-        all += number(&status, "voluntary_ctxt_switches:").unwrap_or_default();
+        let Ok(status) = std::fs::read_to_string(task.path().join("status")) else { continue };
+        let count = number(&status, "voluntary_ctxt_switches:").unwrap_or_default();
+        waits.insert(task.file_name(), count);
     }
-    Ok(all)
+    Ok(waits)
+}
+
+/// How often the threads waited between two counts: those that are there at both. One that has ended in
+/// between was waited for no longer, and counts no more.
+pub(crate) fn waited(before: &HashMap<OsString, u64>, after: &HashMap<OsString, u64>) -> u64 {
+    let since = |(thread, after): (&OsString, &u64)| {
+        before.get(thread).map_or(*after, |before| after - before)
+    };
+    after.iter().map(since).sum()
 }
 
 /// A process's resident size and the highest that it ever was, in KiB.

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::cost::{cpu_seconds, share, switches};
+use crate::cost::{cpu_seconds, share, waited, waits};
 use crate::listing::fill;
 use crate::process::{Daemon, imgrepod};
 use crate::report::{Report, median, quantile};
@@ -194,7 +194,7 @@ async fn daemons(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     let client = client.map_err(|what| anyhow!(what))?;
     settled(server.pid()).await?;
     let processes = [server.pid(), client.pid()];
-    let before = processes.map(switches);
+    let before = processes.map(waits);
     let worked = processes.map(cpu_seconds);
     tokio::time::sleep(WATCHED).await;
     let names = [
@@ -205,7 +205,8 @@ async fn daemons(work: &Path, report: &mut Report) -> anyhow::Result<()> {
         processes.into_iter().zip(names).zip(before).zip(worked)
     {
         report.add(names[0], share(process)? as f64 / 1024.0, "MiB", "<= 12 [6]");
-        report.add(names[1], switches(process)? as f64 - before? as f64, "", "a ping's");
+        let woke = waited(&before?, &waits(process)?);
+        report.add(names[1], woke as f64, "", "a ping's");
         report.add(names[2], (cpu_seconds(process)? - worked?) * 1000.0, "ms", "");
     }
     Ok(())
