@@ -130,8 +130,9 @@ fn take(
     let mut ask = db.prepare_cached(&queued)?;
     turns
         .extend(ask.query_map((membership.0, large, limit), turn)?.collect::<Result<Vec<_>, _>>()?);
-    // A time that is further away than anything waits is that of a clock that was set since.
-    for when in ["BETWEEN 0 AND ?3", "> ?3 + 600000"] {
+    // A time that is further away than anything waits (five minutes, `transfer::queue`) is that of a clock
+    // that was set since.
+    for when in ["BETWEEN 0 AND ?3", "> ?3 + 300000"] {
         let sql = format!(
             "{from} u.membership = ?1 AND u.large = ?2 AND u.state = 'waiting' \
              AND u.retry_at {when} ORDER BY u.retry_at LIMIT ?4"

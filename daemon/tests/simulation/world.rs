@@ -20,8 +20,8 @@ use crate::tap::Tap;
 use crate::trace::Trace;
 
 /// How long everything may take to come to rest after them: half-open connections are noticed within
-/// a minute, and then all is sent.
-const REST_MS: u64 = 180_000;
+/// a minute, then all is sent; what waits behind a clock that was set back waits five minutes at most.
+const REST_MS: u64 = 400_000;
 
 /// The largest content that is appended; what is larger is staged.
 const SMALL_BYTES: u64 = 256 * 1024;
