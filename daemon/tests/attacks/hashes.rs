@@ -5,7 +5,8 @@ use imgrepo_proto::session::people::AccountRole;
 use imgrepod::config::Guests;
 use serde_json::json;
 
-use crate::support::{Stage, picture};
+use crate::pictures::picture;
+use crate::support::Stage;
 use crate::visitor::{account, auth};
 
 #[tokio::test]

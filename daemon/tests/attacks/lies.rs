@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::pictures::picture;
 use crate::sized;
-use crate::support::{Client, Seen, Stage, picture};
+use crate::support::{Client, Seen, Stage};
 
 /// Values that no member means, as they stand in a message.
 fn values() -> Vec<String> {

@@ -36,6 +36,9 @@ mod guessing;
 mod hashes;
 mod lies;
 mod names;
+#[path = "../server/pictures.rs"]
+#[allow(dead_code, reason = "the server's own tests use the rest")]
+mod pictures;
 #[path = "../proofs/process.rs"]
 #[allow(dead_code, reason = "the proofs use the rest")]
 mod process;

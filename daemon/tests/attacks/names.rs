@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use crate::atlas;
+use crate::pictures::picture;
 use crate::process::{Daemon, imgrepod};
 use crate::sized;
-use crate::support::{code, dial, picture};
+use crate::support::{code, dial};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_names_are_refused_or_kept_as_they_are() {

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::door::{Door, RawReply, bytes_of_answer};
-use crate::support::picture;
+use crate::pictures::picture;
 
 /// One connection of a browser that is logged in, or not.
 pub(crate) struct Tab {

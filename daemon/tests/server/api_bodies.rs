@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::api::Tab;
 use crate::door::{Door, bytes_of_answer};
-use crate::support::picture;
+use crate::pictures::picture;
 
 const SHORT: Duration = Duration::from_millis(150);
 

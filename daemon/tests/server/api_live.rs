@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::api::{Tab, revoke};
 use crate::door::Door;
-use crate::support::picture;
+use crate::pictures::picture;
 
 /// A browser that listens.
 struct Ear {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::api::{Tab, account};
 use crate::door::Door;
-use crate::support::{photograph, picture};
+use crate::pictures::{photograph, picture};
 
 fn sides(bytes: &[u8]) -> (u32, u32) {
     let image = image::load_from_memory(bytes).unwrap();

@@ -10,7 +10,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::api::Tab;
 use crate::door::{Door, ask, post};
-use crate::support::{picture, upgrade};
+use crate::pictures::picture;
+use crate::support::upgrade;
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Seen, Stage, dial, picture};
+use crate::pictures::picture;
+use crate::support::{Seen, Stage, dial};
 
 const SHORT: Duration = Duration::from_millis(50);
 

@@ -18,6 +18,7 @@ mod metrics;
 mod people;
 mod people_commands;
 mod people_limits;
+mod pictures;
 mod support;
 mod tls;
 mod v1;

@@ -8,7 +8,8 @@ use imgrepod::server::Settings;
 use serde_json::json;
 
 use crate::door::{Door, ask};
-use crate::support::{Client, Stage, picture};
+use crate::pictures::picture;
+use crate::support::{Client, Stage};
 
 /// Every series of a page with its value, after a look at each line (the text format, 0.0.4): a family
 /// is in one piece, its HELP before its TYPE before its values, no series is there twice, buckets rise

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::club::{Club, Held};
-use crate::support::{Seen, code, picture};
+use crate::pictures::picture;
+use crate::support::{Seen, code};
 
 #[tokio::test]
 async fn who_was_invited_joins_and_is_known_from_then_on() {

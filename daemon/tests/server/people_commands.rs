@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::club::Club;
-use crate::support::{Client, code, picture};
+use crate::pictures::picture;
+use crate::support::{Client, code};
 
 /// What a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::support::{Client, Stage, dial, picture, upgrade};
+use crate::pictures::picture;
+use crate::support::{Client, Stage, dial, upgrade};
 
 /// A server that encrypts; also from where it is reached.
 struct Scene {

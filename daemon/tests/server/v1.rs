@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Client, Seen, Stage, picture};
+use crate::pictures::picture;
+use crate::support::{Client, Seen, Stage};
 
 /// The next text that is no event.
 async fn reply(client: &mut Client<TcpStream>) -> Value {

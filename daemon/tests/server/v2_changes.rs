@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{Seen, Stage, picture};
+use crate::pictures::picture;
+use crate::support::{Seen, Stage};
 
 #[tokio::test]
 async fn everyone_hears_every_change_in_order() {

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{Seen, Stage, code, picture};
+use crate::pictures::picture;
+use crate::support::{Seen, Stage, code};
 
 const WINDOW: usize = 1024 * 1024;
 

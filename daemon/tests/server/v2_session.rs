@@ -3,7 +3,8 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Seen, Stage, code, picture};
+use crate::pictures::picture;
+use crate::support::{Seen, Stage, code};
 
 #[tokio::test]
 async fn auth_tells_what_the_server_takes() {

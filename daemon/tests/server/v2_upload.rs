@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{Stage, code, picture};
+use crate::pictures::picture;
+use crate::support::{Stage, code};
 
 const WINDOW: usize = 1024 * 1024;
 const CHUNK: usize = 256 * 1024;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::club::Club;
-use crate::support::{Client, Seen, Stage, code, photograph, picture};
+use crate::pictures::{photograph, picture};
+use crate::support::{Client, Seen, Stage, code};
 
 const WINDOW: usize = 1024 * 1024;
 
