@@ -44,7 +44,7 @@ impl Context {
     }
 
     /// One that connects when it is asked.
-    fn to_ask(&self) -> Client {
+    pub(crate) fn to_ask(&self) -> Client {
         let start = start::command(|name| std::env::var_os(name));
         Client::to_ask(&self.endpoint, program(), start)
     }

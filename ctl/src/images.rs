@@ -71,10 +71,9 @@ pub(crate) fn show(
     let table = out.terminal() && !out.json();
     let wanted = page.limit.or((table && !page.all).then_some(TERMINAL_LIMIT));
     let list = List { filter, sort: Sort::Newest, limit: None, cursor: page.after.clone() };
-    let daemon = context.open().map_err(|refusal| Failure::new(act, refusal))?;
-    let mut pages = Pages { daemon, list, wanted, started: false };
+    let mut pages = Pages { daemon: context.to_ask(), list, wanted, started: false };
     if out.json() {
-        return show_document(out, &mut pages);
+        return show_document(out, act, &mut pages);
     }
     let mut head = table;
     let mut held = Vec::new();
@@ -102,9 +101,9 @@ pub(crate) fn show(
     Ok(())
 }
 
-fn show_document(out: &Output, pages: &mut Pages) -> Result<(), Failure> {
+fn show_document(out: &Output, act: &str, pages: &mut Pages) -> Result<(), Failure> {
     // The first page comes before the first byte: an error then is the whole document.
-    let mut page = pages.next().map_err(|refusal| Failure::new("list the images", refusal))?;
+    let mut page = pages.next().map_err(|refusal| Failure::new(act, refusal))?;
     let total = page.as_ref().and_then(|page| page.total);
     out.document_part(&format!("{{\"v\":{DOCUMENTS},\"images\":["))?;
     let mut separator = "";
