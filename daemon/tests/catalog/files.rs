@@ -243,7 +243,7 @@ fn fill_4(scene: Scene) -> Folk {
 #[test]
 #[ignore = "writes a new sample: only ever run for a new version, under a new name"]
 fn freeze_a_sample() {
-    let new = frozen(4);
+    let new = frozen(5);
     assert!(!new.exists(), "a frozen sample is never written again");
     drop(fill_4(scene(&new)));
 }
@@ -361,6 +361,29 @@ fn a_catalog_of_version_4_opens_for_ever() {
     let names: Vec<String> = found.into_iter().map(|record| record.name).collect();
     assert_eq!(names, ["summer again.png", "summer 2021.png"]);
     assert!(directory.path().join("catalog.db.v4").exists());
+}
+
+#[test]
+fn a_catalog_of_version_5_opens_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    fs::copy(frozen(5), &path).unwrap();
+    let old = scene(&path);
+    let fresh = fill_4(Scene::memory()).scene;
+    let (events, wanted) =
+        (old.catalog.changes(Seq(0), 100).unwrap(), fresh.catalog.changes(Seq(0), 100).unwrap());
+    assert_eq!(events, wanted);
+    assert!(directory.path().join("catalog.db.v5").exists());
+    // All names that it had were in its search.
+    let counters: Vec<i64> = rusqlite::Connection::open(&path)
+        .unwrap()
+        .prepare("SELECT value FROM counter WHERE name IN ('image', 'searched')")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(counters, [40, 40]);
 }
 
 #[test]

@@ -122,6 +122,9 @@ pub(crate) fn new_image(n: u64, people: &[PersonId]) -> NewImage {
     }
 }
 
+/// Names that come to the search at once, where commits come one by one.
+const SEARCHED_TOGETHER: u64 = 1000;
+
 /// Puts so many images into a catalog that has none; those in the trash came there at `now`.
 pub(crate) fn fill(path: &Path, count: u64, now: Timestamp) -> anyhow::Result<()> {
     let people = people(&SqliteCatalog::open(path, &SqliteOptions::default())?)?;
@@ -146,9 +149,12 @@ pub(crate) fn fill(path: &Path, count: u64, now: Timestamp) -> anyhow::Result<()
     for (index, _) in &indices {
         transaction.execute_batch(&format!("DROP INDEX {index}"))?;
     }
+    let searched = count / SEARCHED_TOGETHER * SEARCHED_TOGETHER;
     for n in 1..=count {
-        insert(&transaction, n, &people)?;
+        insert(&transaction, n, &people, searched)?;
     }
+    let sql = "UPDATE counter SET value = ? WHERE name = 'searched'";
+    transaction.execute(sql, [searched as i64])?;
     for (_, sql) in &indices {
         transaction.execute_batch(sql)?;
     }
@@ -196,7 +202,12 @@ pub(crate) fn people(catalog: &SqliteCatalog) -> anyhow::Result<Vec<PersonId>> {
 }
 
 /// What a commit leaves of a new image, but for what is made of all of them together.
-fn insert(connection: &Connection, n: u64, people: &[PersonId]) -> anyhow::Result<()> {
+fn insert(
+    connection: &Connection,
+    n: u64,
+    people: &[PersonId],
+    searched: u64,
+) -> anyhow::Result<()> {
     let (id, at) = (n as i64, stored_at(n).as_millisecond());
     let new = new_image(n, people);
     let record = ImageRecord {
@@ -235,9 +246,11 @@ fn insert(connection: &Connection, n: u64, people: &[PersonId]) -> anyhow::Resul
             PLACEHOLDER,
             new.orientation,
         ))?;
-    connection
-        .prepare_cached("INSERT INTO name_search (rowid, name) VALUES (?, ?)")?
-        .execute((id, fold(&record.name)))?;
+    if n <= searched {
+        connection
+            .prepare_cached("INSERT INTO name_search (rowid, name) VALUES (?, ?)")?
+            .execute((id, fold(&record.name)))?;
+    }
     connection
         .prepare_cached(
             "INSERT INTO change (seq, at, person, by_name, kind, image, record) \

@@ -52,10 +52,10 @@ fn rows(path: &Path) -> BTreeMap<String, Vec<String>> {
 fn it_is_what_commits_leave() {
     let directory = tempfile::tempdir().unwrap();
     let (made, grown) = (directory.path().join("made.db"), directory.path().join("grown.db"));
-    fill(&made, 300, stored_at(301)).unwrap();
+    fill(&made, 1040, stored_at(1041)).unwrap();
     let catalog = SqliteCatalog::open(&grown, &SqliteOptions::default()).unwrap();
     let people = people(&catalog).unwrap();
-    for n in 1..=300 {
+    for n in 1..=1040 {
         let new = new_image(n, &people);
         let known =
             KnownPicture { placeholder: Some(PLACEHOLDER.to_owned()), ..KnownPicture::default() };
@@ -66,12 +66,12 @@ fn it_is_what_commits_leave() {
         assert_eq!(stored.image.id, ImageId(n));
         catalog.note_pictures(&[picture], PIPELINE).unwrap();
     }
-    throw_away(&catalog, 300, &people, stored_at(301)).unwrap();
+    throw_away(&catalog, 1040, &people, stored_at(1041)).unwrap();
     drop(catalog);
     let (made, grown) = (rows(&made), rows(&grown));
     for (table, rows) in &grown {
         assert_eq!(made.get(table), Some(rows), "{table}");
     }
     assert_eq!(made.len(), grown.len());
-    assert!(grown["search"].len() > 3000 && grown["image"].len() == 300);
+    assert!(grown["search"].len() > 10400 && grown["image"].len() == 1040);
 }

@@ -9,6 +9,7 @@ mod people;
 mod pictures;
 mod read;
 mod rows;
+mod search;
 pub(crate) mod snapshot;
 mod walk;
 mod write;

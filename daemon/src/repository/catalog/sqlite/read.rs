@@ -90,26 +90,29 @@ fn records(
     mut steps: u64,
     found: &mut Vec<ImageRecord>,
 ) -> rusqlite::Result<Option<ImageId>> {
-    let walk = Walk::new(plan, person, count(connection, plan.state, person)?);
-    let mut statement = connection.prepare_cached(&walk.sql)?;
-    let mut rows = statement.query(params_from_iter(walk.values))?;
+    let held = count(connection, plan.state, person)?;
+    let searched = ImageId(counter(connection, "searched")?);
     let mut record = connection.prepare_cached(&by_id())?;
     let mut left = plan.limit + 1;
-    while let Some(row) = rows.next()? {
-        let id = number(row, walk::ID)?;
-        steps = steps.saturating_sub(walk.row_steps);
-        if let Some(name) = row.get_ref(walk::NAME)?.as_str_or_null()? {
-            steps = steps.saturating_sub(plan.steps_for(name));
-            if plan.name_fits(name) {
-                found.push(record.query_row([integer(id)], stored)?.record);
-                left -= 1;
-                if left == 0 {
-                    break;
+    for walk in Walk::all(plan, person, held, searched) {
+        let mut statement = connection.prepare_cached(&walk.sql)?;
+        let mut rows = statement.query(params_from_iter(walk.values))?;
+        while let Some(row) = rows.next()? {
+            let id = number(row, walk::ID)?;
+            steps = steps.saturating_sub(walk.row_steps);
+            if let Some(name) = row.get_ref(walk::NAME)?.as_str_or_null()? {
+                steps = steps.saturating_sub(plan.steps_for(name));
+                if plan.name_fits(name) {
+                    found.push(record.query_row([integer(id)], stored)?.record);
+                    left -= 1;
+                    if left == 0 {
+                        return Ok(None);
+                    }
                 }
             }
-        }
-        if steps == 0 {
-            return Ok(Some(ImageId(id)));
+            if steps == 0 {
+                return Ok(Some(ImageId(id)));
+            }
         }
     }
     Ok(None)

@@ -61,7 +61,8 @@ fn a_search_that_looks_at_much_goes_on_by_its_cursor() {
     }
 }
 
-/// A catalog of 300 images of three people, a tenth of them in the trash.
+/// A catalog of 300 images of three people, a tenth of them in the trash, some of each age renamed, some
+/// purged. The search knows but the older ones.
 fn scene(directory: &std::path::Path) -> SqliteCatalog {
     let path = directory.join("catalog.db");
     let catalog = SqliteCatalog::open(&path, &SqliteOptions::default()).unwrap();
@@ -104,6 +105,19 @@ fn scene(directory: &std::path::Path) -> SqliteCatalog {
             }
         }
     }
+    let by = |change| Proposal { by: people[0], from: String::new(), change };
+    for id in [3, 13, 123, 293] {
+        let name = ImageName::parse(&format!("Renamed beach {id}.jpg")).unwrap();
+        group.push(by(Change::Rename(ImageId(id), name)));
+    }
+    for id in [11, 131, 291] {
+        group.push(by(Change::Purge(ImageId(id))));
+    }
+    for outcome in catalog.commit(&group, now(300)).unwrap() {
+        outcome.unwrap();
+    }
+    let searched = catalog.read(|reader| counter(reader, "searched")).unwrap();
+    assert_eq!(searched, 270, "there is something on both sides");
     catalog
 }
 

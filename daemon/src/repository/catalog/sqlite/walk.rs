@@ -5,6 +5,7 @@
 //! those that do not fit: each is counted by who walks, so that a page of what is rare ends in time and
 //! leaves a cursor, where SQLite would have gone on by itself to the catalog's end.
 
+use imgrepo_proto::ImageId;
 use imgrepo_proto::session::command::Sort;
 use rusqlite::types::Value;
 
@@ -49,10 +50,29 @@ enum Along {
 }
 
 impl Walk {
-    /// The walk for a page of this person's images, or of everybody's, of which there are `held`
-    /// altogether.
-    pub(super) fn new(plan: &PagePlan, person: Option<PersonId>, held: u64) -> Walk {
+    /// The walks for a page of this person's images, or of everybody's, of which there are `held`
+    /// altogether: one after the other, in the page's order. A search knows images up to `searched`;
+    /// those that came after it are walked by themselves.
+    pub(super) fn all(
+        plan: &PagePlan,
+        person: Option<PersonId>,
+        held: u64,
+        searched: ImageId,
+    ) -> Vec<Walk> {
         let along = along(plan, person, held);
+        if !matches!(along, Along::Search(_)) {
+            return vec![Walk::new(plan, person, along, ImageId(0))];
+        }
+        let newest = Walk::new(plan, person, each(person), searched);
+        let older = Walk::new(plan, person, along, ImageId(0));
+        match plan.sort {
+            Sort::Newest => vec![newest, older],
+            Sort::Oldest => vec![older, newest],
+        }
+    }
+
+    /// A walk along this, of images after `after`.
+    fn new(plan: &PagePlan, person: Option<PersonId>, along: Along, after: ImageId) -> Walk {
         let (from, key) = match &along {
             Along::Search(_) => (
                 "name_search CROSS JOIN image ON image.id = name_search.rowid",
@@ -102,8 +122,16 @@ impl Walk {
             Sort::Newest => ("DESC", "<"),
             Sort::Oldest => ("ASC", ">"),
         };
-        if let Some(behind) = plan.behind {
+        let (behind, after) = match (plan.sort, plan.behind) {
+            // One bound from below: of two SQLite would begin at either.
+            (Sort::Oldest, behind) => (behind.max((after.0 > 0).then_some(after)), ImageId(0)),
+            (Sort::Newest, behind) => (behind, after),
+        };
+        if let Some(behind) = behind {
             led.and(&format!("{key} {beyond} ?"), integer(behind.0));
+        }
+        if after.0 > 0 {
+            led.and(&format!("{key} > ?"), integer(after.0));
         }
         let name = if plan.asks_names() { "image.name" } else { "''" };
         let name = match asked.is_empty() {
@@ -153,6 +181,11 @@ fn along(plan: &PagePlan, person: Option<PersonId>, held: u64) -> Along {
     {
         return Along::Search(pieces);
     }
+    each(person)
+}
+
+/// Along every image of this person, or of everybody.
+fn each(person: Option<PersonId>) -> Along {
     match person {
         Some(_) => Along::Person,
         None => Along::Page,

@@ -10,7 +10,7 @@ use super::super::{SqliteCatalog, SqliteOptions};
 use super::*;
 use crate::repository::catalog::PageQuery;
 
-/// How SQLite says that it will walk where there are many images.
+/// How SQLite says that it will walk where there are many images, the newest of them not searched yet.
 fn way(filter: Filter, sort: Sort, person: Option<PersonId>) -> String {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.db");
@@ -18,11 +18,15 @@ fn way(filter: Filter, sort: Sort, person: Option<PersonId>) -> String {
     let query = PageQuery { filter, sort, limit: 10, ..PageQuery::default() };
     let mut plan = PagePlan::new(&query).unwrap();
     plan.behind = Some(ImageId(7));
-    let walk = Walk::new(&plan, person, 1_000_000);
     let reader = catalog.reader();
-    let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {}", walk.sql)).unwrap();
-    let lines = statement.query_map(params_from_iter(walk.values), |row| row.get::<_, String>(3));
-    lines.unwrap().collect::<Result<Vec<_>, _>>().unwrap().join("\n")
+    let mut ways = Vec::new();
+    for walk in Walk::all(&plan, person, 1_000_000, ImageId(5)) {
+        let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {}", walk.sql)).unwrap();
+        let lines =
+            statement.query_map(params_from_iter(walk.values), |row| row.get::<_, String>(3));
+        ways.extend(lines.unwrap().collect::<Result<Vec<_>, _>>().unwrap());
+    }
+    ways.join("\n")
 }
 
 #[test]
@@ -87,13 +91,14 @@ fn a_statement_is_made_once() {
             let query = PageQuery { filter: filter.clone(), limit: 10, ..PageQuery::default() };
             let mut plan = PagePlan::new(&query).unwrap();
             plan.behind = Some(ImageId(behind));
-            let walk = Walk::new(&plan, person, held);
-            let mut statement = reader.prepare_cached(&walk.sql).unwrap();
-            assert!(
-                statement.query(params_from_iter(walk.values)).unwrap().next().unwrap().is_none()
-            );
-            let again = statement.get_status(StatementStatus::RePrepare);
-            assert_eq!(again, 0, "{}", walk.sql);
+            for walk in Walk::all(&plan, person, held, ImageId(5)) {
+                let mut statement = reader.prepare_cached(&walk.sql).unwrap();
+                let mut rows = statement.query(params_from_iter(walk.values)).unwrap();
+                assert!(rows.next().unwrap().is_none());
+                drop(rows);
+                let again = statement.get_status(StatementStatus::RePrepare);
+                assert_eq!(again, 0, "{}", walk.sql);
+            }
         }
     }
     for id in 1..4 {
@@ -110,14 +115,23 @@ fn of_few_images_each_is_looked_at() {
         ..PageQuery::default()
     };
     let plan = PagePlan::new(&query).unwrap();
-    let from = |person, held| {
-        let sql = Walk::new(&plan, person, held).sql;
-        sql.split_once(" FROM ").unwrap().1.split_once(" WHERE").unwrap().0.to_owned()
+    let from = |person, held, sort| {
+        let plan = PagePlan::new(&PageQuery { sort, ..query.clone() }).unwrap();
+        let walks = Walk::all(&plan, person, held, ImageId(5));
+        let from = |walk: &Walk| {
+            walk.sql.split_once(" FROM ").unwrap().1.split_once(" WHERE").unwrap().0.to_owned()
+        };
+        walks.iter().map(from).collect::<Vec<_>>()
     };
-    assert_eq!(from(None, plan.few), "image INDEXED BY image_page");
-    assert_eq!(from(Some(PersonId(1)), plan.few), "image INDEXED BY image_person");
-    assert!(from(None, plan.few + 1).starts_with("name_search"));
-    assert!(from(Some(PersonId(1)), plan.few + 1).starts_with("name_search"));
+    const SEARCH: &str = "name_search CROSS JOIN image ON image.id = name_search.rowid";
+    for (person, each) in [
+        (None, "image INDEXED BY image_page"),
+        (Some(PersonId(1)), "image INDEXED BY image_person"),
+    ] {
+        assert_eq!(from(person, plan.few, Sort::Newest), [each]);
+        assert_eq!(from(person, plan.few + 1, Sort::Newest), [each, SEARCH]);
+        assert_eq!(from(person, plan.few + 1, Sort::Oldest), [SEARCH, each]);
+    }
 }
 
 #[test]

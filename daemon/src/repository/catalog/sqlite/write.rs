@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 use super::rows::{Lookup, counter, integer, state_number};
-use crate::repository::catalog::glob::fold;
+use super::search;
 use crate::repository::catalog::people::book::Book as _;
 use crate::repository::catalog::people::{Act, Acted, By, joining, rules as people};
 use crate::repository::catalog::rules::{self, Step, Verdict};
@@ -39,7 +39,7 @@ pub(super) fn commit(
                 continue;
             }
         };
-        write_image(&transaction, &verdict, now)?;
+        write_image(&transaction, &verdict, now, tally.searched)?;
         write_imported(&transaction, proposal, &verdict)?;
         tally.count(&verdict);
         if let Change::Store(new) = &proposal.change {
@@ -53,6 +53,7 @@ pub(super) fn commit(
         outcomes.push(Ok(Committed { image: verdict.image.record, seq, duplicate, record }));
     }
     tally.write(&transaction)?;
+    search::extend(&transaction, tally.searched, tally.image)?;
     transaction.commit()?;
     Ok(outcomes)
 }
@@ -61,6 +62,8 @@ pub(super) fn commit(
 struct Tally {
     image: u64,
     seq: u64,
+    /// The last image that the search knows; see [`search`].
+    searched: u64,
     before: (u64, u64),
     /// By how much each person's images grew.
     people: BTreeMap<PersonId, Grown>,
@@ -76,7 +79,8 @@ struct Grown {
 impl Tally {
     fn read(transaction: &Transaction<'_>) -> rusqlite::Result<Tally> {
         let (image, seq) = (counter(transaction, "image")?, counter(transaction, "seq")?);
-        Ok(Tally { image, seq, before: (image, seq), people: BTreeMap::new() })
+        let searched = counter(transaction, "searched")?;
+        Ok(Tally { image, seq, searched, before: (image, seq), people: BTreeMap::new() })
     }
 
     fn count(&mut self, verdict: &Verdict) {
@@ -138,15 +142,20 @@ fn write_image(
     transaction: &Transaction<'_>,
     verdict: &Verdict,
     now: Timestamp,
+    searched: u64,
 ) -> rusqlite::Result<()> {
     let image = &verdict.image;
+    // What is not in the search yet comes there as it is then.
+    let is_searched = image.record.id.0 <= searched;
     let (id, name) = (integer(image.record.id.0), &image.record.name);
     let owned = (image.person.0, image.hash.0);
     match &verdict.step {
         Step::Nothing => Ok(()),
         Step::Insert => {
             insert(transaction, image)?;
-            search_add(transaction, id, name)?;
+            if is_searched {
+                search::add(transaction, id, name)?;
+            }
             let sql = "DELETE FROM tombstone WHERE person = ? AND hash = ?";
             transaction.prepare_cached(sql)?.execute(owned)?;
             point_dedup(transaction, image)
@@ -154,8 +163,11 @@ fn write_image(
         Step::Rename(before) => {
             let sql = "UPDATE image SET name = ? WHERE id = ?";
             transaction.prepare_cached(sql)?.execute((name, id))?;
-            search_remove(transaction, id, before)?;
-            search_add(transaction, id, name)
+            if is_searched {
+                search::remove(transaction, id, before)?;
+                search::add(transaction, id, name)?;
+            }
+            Ok(())
         }
         Step::Turn(_) => {
             let trashed_at = image.record.trashed_at.map(Timestamp::as_millisecond);
@@ -163,7 +175,9 @@ fn write_image(
             let values = (state_number(image.state), trashed_at, id);
             transaction.prepare_cached(sql)?.execute(values)?;
             if image.state == ImageState::Purged {
-                search_remove(transaction, id, name)?;
+                if is_searched {
+                    search::remove(transaction, id, name)?;
+                }
                 let sql =
                     "INSERT OR REPLACE INTO tombstone (person, hash, purged_at) VALUES (?, ?, ?)";
                 let values = (owned.0, owned.1, now.as_millisecond());
@@ -237,19 +251,6 @@ fn point_dedup(transaction: &Transaction<'_>, image: &StoredImage) -> rusqlite::
             transaction.prepare_cached(sql)?.execute((person, hash))?;
         }
     }
-    Ok(())
-}
-
-fn search_add(transaction: &Transaction<'_>, id: i64, name: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO name_search (rowid, name) VALUES (?, ?)";
-    transaction.prepare_cached(sql)?.execute((id, fold(name)))?;
-    Ok(())
-}
-
-/// The index keeps no texts: it must be told the one that it was given.
-fn search_remove(transaction: &Transaction<'_>, id: i64, name: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO name_search (name_search, rowid, name) VALUES ('delete', ?, ?)";
-    transaction.prepare_cached(sql)?.execute((id, fold(name)))?;
     Ok(())
 }
 
