@@ -17,6 +17,7 @@ use imgrepod::repository::catalog::{
     PersonId, PersonKind, StoredImage, SyncedPartial,
 };
 use jiff::SignedDuration;
+use tempfile::TempDir;
 
 use super::people::{Folk, member, secret};
 use super::scene::{Scene, hash, name, now, person};
@@ -248,6 +249,14 @@ fn freeze_a_sample() {
     drop(fill_4(scene(&new)));
 }
 
+/// The catalog of this frozen sample, and where it is.
+fn thawed(version: u32) -> (Scene, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    fs::copy(frozen(version), &path).unwrap();
+    (scene(&path), directory)
+}
+
 /// The image without its orientation, which catalogs before version 4 did not have.
 fn unturned(image: StoredImage) -> StoredImage {
     let record = ImageRecord { orientation: None, ..image.record };
@@ -263,10 +272,7 @@ fn as_then(mut page: EventsReply) -> EventsReply {
 
 #[test]
 fn a_catalog_of_version_1_opens_for_ever() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    fs::copy(frozen(1), &path).unwrap();
-    let old = scene(&path);
+    let (old, _directory) = thawed(1);
     let fresh = Scene::memory();
     fill(&fresh);
     let (old, fresh) = (&old.catalog, &fresh.catalog);
@@ -292,10 +298,7 @@ fn a_catalog_of_version_1_opens_for_ever() {
 
 #[test]
 fn a_catalog_of_version_2_opens_for_ever() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    fs::copy(frozen(2), &path).unwrap();
-    let old = scene(&path);
+    let (old, directory) = thawed(2);
     let fresh = Scene::memory();
     fill_2(&fresh);
     let (old, fresh) = (&old.catalog, &fresh.catalog);
@@ -317,10 +320,7 @@ fn a_catalog_of_version_2_opens_for_ever() {
 
 #[test]
 fn a_catalog_of_version_3_opens_for_ever() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    fs::copy(frozen(3), &path).unwrap();
-    let old = scene(&path);
+    let (old, directory) = thawed(3);
     let fresh = fill_3(Scene::memory()).scene;
     let (old, fresh) = (&old.catalog, &fresh.catalog);
     let (events, wanted) = (old.changes(Seq(0), 100).unwrap(), fresh.changes(Seq(0), 100).unwrap());
@@ -337,10 +337,7 @@ fn a_catalog_of_version_3_opens_for_ever() {
 
 #[test]
 fn a_catalog_of_version_4_opens_for_ever() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    fs::copy(frozen(4), &path).unwrap();
-    let old = scene(&path);
+    let (old, directory) = thawed(4);
     let fresh = fill_4(Scene::memory()).scene;
     let (events, wanted) =
         (old.catalog.changes(Seq(0), 100).unwrap(), fresh.catalog.changes(Seq(0), 100).unwrap());
@@ -365,17 +362,14 @@ fn a_catalog_of_version_4_opens_for_ever() {
 
 #[test]
 fn a_catalog_of_version_5_opens_for_ever() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    fs::copy(frozen(5), &path).unwrap();
-    let old = scene(&path);
+    let (old, directory) = thawed(5);
     let fresh = fill_4(Scene::memory()).scene;
     let (events, wanted) =
         (old.catalog.changes(Seq(0), 100).unwrap(), fresh.catalog.changes(Seq(0), 100).unwrap());
     assert_eq!(events, wanted);
     assert!(directory.path().join("catalog.db.v5").exists());
     // All names that it had were in its search.
-    let counters: Vec<i64> = rusqlite::Connection::open(&path)
+    let counters: Vec<i64> = rusqlite::Connection::open(directory.path().join("catalog.db"))
         .unwrap()
         .prepare("SELECT value FROM counter WHERE name IN ('image', 'searched')")
         .unwrap()

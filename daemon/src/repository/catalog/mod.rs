@@ -12,6 +12,8 @@ pub(crate) mod page;
 pub mod people;
 pub(crate) mod picture;
 pub(crate) mod rules;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod sqlite;
 
 use std::path::Path;

@@ -3,7 +3,7 @@ use std::sync::mpsc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use imgrepo_proto::{ImageId, ImageName, PersonName, RepositoryId};
+use imgrepo_proto::{ImageId, PersonName, RepositoryId};
 use jiff::Timestamp;
 
 use super::super::agenda::Part;
@@ -11,7 +11,8 @@ use super::*;
 use crate::cache::Key;
 use crate::repository::blobs::memory::MemoryBlobs;
 use crate::repository::catalog::memory::MemoryCatalog;
-use crate::repository::catalog::{Again, Change, NewImage, PersonKind, Proposal};
+use crate::repository::catalog::sample::new_image;
+use crate::repository::catalog::{Change, NewImage, PersonKind, Proposal};
 use crate::repository::picture::Picture;
 
 const SMALL: Part = Part::Small;
@@ -97,17 +98,10 @@ fn store(catalog: &dyn Catalog, of: u8) {
     let now = Timestamp::UNIX_EPOCH;
     let person = catalog.person(PersonKind::Owner, &PersonName::parse("o").unwrap(), now).unwrap();
     let new = NewImage {
-        person,
-        name: ImageName::parse("a.ppm").unwrap(),
         hash: hash(of),
         size_bytes: content(of).len() as u64,
         media_type: "image/x-portable-pixmap".to_owned(),
-        width: None,
-        height: None,
-        orientation: None,
-        taken_at: None,
-        again: Again::Reuse,
-        imported: None,
+        ..new_image(person, "a.ppm", 0)
     };
     let change = Change::Store(new);
     catalog.commit(&[Proposal { by: person, from: String::new(), change }], now).unwrap();

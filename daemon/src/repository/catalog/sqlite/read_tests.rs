@@ -7,7 +7,8 @@ use imgrepo_proto::{ImageName, PersonName};
 
 use super::super::{SqliteCatalog, SqliteOptions};
 use super::*;
-use crate::repository::catalog::{Again, Catalog as _, Change, NewImage, PageQuery};
+use crate::repository::catalog::sample::new_image;
+use crate::repository::catalog::{Catalog as _, Change, NewImage, PageQuery};
 use crate::repository::catalog::{PersonKind, Proposal};
 
 #[test]
@@ -77,21 +78,10 @@ fn scene(directory: &std::path::Path) -> SqliteCatalog {
         // The last has a few among many.
         let person = people[if n % 25 == 0 { 2 } else { (n % 2) as usize }];
         let word = ["Beach", "beaches at night", "IMG_2019", "été", "zoo"][n as usize % 5];
-        let mut hash = [0; 32];
-        hash[..8].copy_from_slice(&n.to_be_bytes());
+        let kind = ["jpg", "png"][n as usize % 2];
         let new = NewImage {
-            person,
-            name: ImageName::parse(&format!("{word} {n}.{}", ["jpg", "png"][n as usize % 2]))
-                .unwrap(),
-            hash: BlobHash(hash),
-            size_bytes: 1,
             media_type: ["image/jpeg", "image/png"][n as usize % 2].to_owned(),
-            width: None,
-            height: None,
-            orientation: None,
-            taken_at: None,
-            again: Again::Reuse,
-            imported: None,
+            ..new_image(person, &format!("{word} {n}.{kind}"), n as u64)
         };
         let change = |change| Proposal { by: person, from: String::new(), change };
         group.push(change(Change::Store(new)));

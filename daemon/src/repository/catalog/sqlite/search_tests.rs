@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imgrepo_proto::{BlobHash, ImageId, ImageName, PersonName};
+use imgrepo_proto::{ImageId, ImageName, PersonName};
 use jiff::Timestamp;
 
 use super::super::rows::counter;
 use super::super::{SqliteCatalog, SqliteOptions};
 use super::*;
+use crate::repository::catalog::sample::new_image;
 use crate::repository::catalog::{
-    Again, Catalog as _, Change, Imported, NewImage, PersonId, PersonKind, Proposal,
+    Catalog as _, Change, Imported, NewImage, PersonId, PersonKind, Proposal,
 };
 
 /// The images of the index, each with its pieces; and up to where it goes.
@@ -38,21 +39,7 @@ fn pieces(name: &str) -> BTreeSet<String> {
 }
 
 fn store(person: PersonId, n: u64, imported: Option<Imported>) -> Proposal {
-    let mut hash = [0; 32];
-    hash[..8].copy_from_slice(&n.to_be_bytes());
-    let new = NewImage {
-        person,
-        name: ImageName::parse(&format!("Image {n}.png")).unwrap(),
-        hash: BlobHash(hash),
-        size_bytes: 1,
-        media_type: "image/png".to_owned(),
-        width: None,
-        height: None,
-        orientation: None,
-        taken_at: None,
-        again: Again::Reuse,
-        imported,
-    };
+    let new = NewImage { imported, ..new_image(person, &format!("Image {n}.png"), n) };
     Proposal { by: person, from: String::new(), change: Change::Store(new) }
 }
 

@@ -1,7 +1,8 @@
 //! What only a real file does: a disk that is full, readers that are few.
 
 use super::*;
-use crate::repository::catalog::{Again, Change, NewImage};
+use crate::repository::catalog::Change;
+use crate::repository::catalog::sample::new_image;
 
 #[test]
 fn a_full_disk_undoes_the_group_and_harms_nothing() {
@@ -14,19 +15,11 @@ fn a_full_disk_undoes_the_group_and_harms_nothing() {
     let store = |content: u8| Proposal {
         by: ana,
         from: String::new(),
-        change: Change::Store(NewImage {
-            person: ana,
-            name: ImageName::parse(&format!("{content}{}", "x".repeat(200))).unwrap(),
-            hash: BlobHash([content; 32]),
-            size_bytes: 1,
-            media_type: "image/png".to_owned(),
-            width: None,
-            height: None,
-            orientation: None,
-            taken_at: None,
-            again: Again::Reuse,
-            imported: None,
-        }),
+        change: Change::Store(new_image(
+            ana,
+            &format!("{content}{}", "x".repeat(200)),
+            content.into(),
+        )),
     };
     catalog.commit(&[store(0)], now).unwrap();
     let limit = |pages: i64| {
