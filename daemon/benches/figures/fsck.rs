@@ -78,9 +78,6 @@ fn repository(home: &Path, count: usize, content: impl Fn(usize) -> Bytes) -> an
             )?
             .execute((id, hash, size))?;
         filling
-            .prepare_cached("INSERT INTO dedup (person, hash, image) VALUES (1, ?, ?)")?
-            .execute((hash, id))?;
-        filling
             .prepare_cached("INSERT INTO change VALUES (?1, 0, 1, 'a', 'NEW_UPLOAD', ?1, '{}')")?
             .execute([id])?;
     }

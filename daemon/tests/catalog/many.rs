@@ -159,8 +159,7 @@ pub(crate) fn fill(path: &Path, count: u64, now: Timestamp) -> anyhow::Result<()
         transaction.execute_batch(sql)?;
     }
     transaction.execute_batch(
-        "INSERT INTO dedup (person, hash, image) SELECT person, blob, id FROM image ORDER BY 1, 2; \
-         UPDATE counter SET value = (SELECT max(id) FROM image) WHERE name IN ('image', 'seq'); \
+        "UPDATE counter SET value = (SELECT max(id) FROM image) WHERE name IN ('image', 'seq'); \
          UPDATE counter SET value = (SELECT count(*) FROM image) WHERE name = 'listed'; \
          UPDATE counter SET value = (SELECT sum(size_bytes) FROM image) WHERE name = 'bytes'; \
          UPDATE person SET (listed, bytes) = (SELECT count(*), coalesce(sum(size_bytes), 0) \

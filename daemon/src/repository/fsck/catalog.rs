@@ -33,7 +33,13 @@ impl Run<'_> {
                           are as the catalog has them";
             self.fault(Fault { remedy: Some(remedy.to_owned()), ..fault })?;
         }
-        self.counts(&found)?;
+        self.counts(&found.counts)?;
+        for contradiction in &found.contradictions {
+            let message = format!("the catalog contradicts itself: {contradiction}");
+            let fault = words::fault(FaultKind::Inconsistent, message);
+            let remedy = "bring it back from a backup: nothing here can tell which part is right";
+            self.fault(Fault { remedy: Some(remedy.to_owned()), ..fault })?;
+        }
         Ok(bytes)
     }
 
@@ -41,10 +47,9 @@ impl Run<'_> {
         self.inner.catalog.inspect(thoroughly).map_err(|error| faults::catalog(&error))
     }
 
-    /// Counts, and what contradicts itself: put right together.
-    fn counts(&mut self, found: &Inspection) -> Result<(), Refusal> {
-        let Inspection { counts, contradictions, .. } = found;
-        if counts.is_empty() && contradictions.is_empty() {
+    /// Counts, put right together.
+    fn counts(&mut self, counts: &[WrongCount]) -> Result<(), Refusal> {
+        if counts.is_empty() {
             return Ok(());
         }
         let recounted: Option<CatalogResult<Inspection>> = self.wanted.repair.then(|| {
@@ -64,12 +69,6 @@ impl Run<'_> {
                 format!("the count `{what}` is {kept}, and there are {counted}"),
             );
             let is_left = |now: &Inspection| now.counts.iter().any(|count| count.what == *what);
-            self.fault(mendable(fault, mended(&is_left)))?;
-        }
-        for contradiction in contradictions {
-            let message = format!("the catalog contradicts itself: {contradiction}");
-            let fault = words::fault(FaultKind::Inconsistent, message);
-            let is_left = |now: &Inspection| now.contradictions.contains(contradiction);
             self.fault(mendable(fault, mended(&is_left)))?;
         }
         Ok(())

@@ -24,7 +24,6 @@ pub(super) const FORMAT: Format<'_> = Format {
         (1, "counter", "name"),
         (1, "person", "id"),
         (1, "image", "id"),
-        (1, "dedup", "person"),
         (1, "tombstone", "person"),
         (1, "change", "seq"),
         (1, "staging", "person"),

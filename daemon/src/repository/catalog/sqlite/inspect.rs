@@ -121,15 +121,6 @@ fn counts(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<WrongCount>> {
     statement.query_map([MOST_FAULTS], count)?.collect()
 }
 
-/// The entry of `dedup` that is none: of no image, or of one that has another content, is another's
-/// or was purged.
-const STRAY: &str = "NOT EXISTS (SELECT 1 FROM image WHERE image.id = dedup.image \
-    AND image.person = dedup.person AND image.blob = dedup.hash AND image.state IN (0, 1))";
-
-/// An image that nobody who uploads its content again would be answered with.
-const UNKNOWN: &str = "image.state IN (0, 1) AND NOT EXISTS (SELECT 1 FROM dedup \
-    WHERE dedup.person = image.person AND dedup.hash = image.blob)";
-
 fn contradictions(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut statement = transaction.prepare("PRAGMA foreign_key_check")?;
@@ -139,16 +130,6 @@ fn contradictions(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<String>
     {
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
         found.push(format!("a row of `{table}` names one of `{parent}` that is not there"));
-    }
-    let count = |sql: String| transaction.query_row(&sql, [], |row| number(row, 0));
-    let stray = count(format!("SELECT count(*) FROM dedup WHERE {STRAY}"))?;
-    if stray > 0 {
-        found
-            .push(format!("{stray} entries say of contents that they are images that have others"));
-    }
-    let unknown = count(format!("SELECT count(*) FROM image WHERE {UNKNOWN}"))?;
-    if unknown > 0 {
-        found.push(format!("{unknown} images are not known by their contents"));
     }
     let sql = "SELECT value FROM meta WHERE key = 'repository'";
     if transaction.query_row(sql, [], |row| row.get::<_, String>(0)).optional()?.is_none() {
@@ -166,10 +147,7 @@ pub(super) fn recount(connection: &mut Connection) -> rusqlite::Result<()> {
          {COUNTS} UPDATE person SET \
              listed = coalesce((SELECT listed FROM each WHERE each.person = id), 0), \
              trashed = coalesce((SELECT trashed FROM each WHERE each.person = id), 0), \
-             bytes = coalesce((SELECT bytes FROM each WHERE each.person = id), 0); \
-         DELETE FROM dedup WHERE {STRAY}; \
-         INSERT OR IGNORE INTO dedup (person, hash, image) \
-             SELECT person, blob, id FROM image WHERE {UNKNOWN} ORDER BY state, id;"
+             bytes = coalesce((SELECT bytes FROM each WHERE each.person = id), 0);"
     ))?;
     transaction.commit()
 }

@@ -167,8 +167,9 @@ impl Known for Lookup<'_> {
     }
 
     fn stored_by(&self, person: PersonId, hash: BlobHash) -> rusqlite::Result<Option<StoredImage>> {
-        let condition = "image.id = (SELECT image FROM dedup WHERE person = ? AND hash = ?)";
-        self.one(condition, (person.0, hash.0))
+        let condition = "image.blob = ? AND image.state IN (0, 1) AND image.person = ? \
+            ORDER BY image.state, image.id LIMIT 1";
+        self.one(condition, (hash.0, person.0))
     }
 
     fn listed_as(

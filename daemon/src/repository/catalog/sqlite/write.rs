@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use imgrepo_proto::{BlobHash, ImageId, PersonName, Refusal, Seq};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::rows::{Lookup, counter, integer, state_number};
 use super::search;
@@ -150,7 +150,7 @@ fn write_image(
     let (id, name) = (integer(image.record.id.0), &image.record.name);
     let owned = (image.person.0, image.hash.0);
     match &verdict.step {
-        Step::Nothing => Ok(()),
+        Step::Nothing => {}
         Step::Insert => {
             insert(transaction, image)?;
             if is_searched {
@@ -158,7 +158,6 @@ fn write_image(
             }
             let sql = "DELETE FROM tombstone WHERE person = ? AND hash = ?";
             transaction.prepare_cached(sql)?.execute(owned)?;
-            point_dedup(transaction, image)
         }
         Step::Rename(before) => {
             let sql = "UPDATE image SET name = ? WHERE id = ?";
@@ -167,7 +166,6 @@ fn write_image(
                 search::remove(transaction, id, before)?;
                 search::add(transaction, id, name)?;
             }
-            Ok(())
         }
         Step::Turn(_) => {
             let trashed_at = image.record.trashed_at.map(Timestamp::as_millisecond);
@@ -183,9 +181,9 @@ fn write_image(
                 let values = (owned.0, owned.1, now.as_millisecond());
                 transaction.prepare_cached(sql)?.execute(values)?;
             }
-            point_dedup(transaction, image)
         }
     }
+    Ok(())
 }
 
 /// Remembers what a new image was in the catalog that it comes from.
@@ -229,28 +227,6 @@ fn insert(transaction: &Transaction<'_>, image: &StoredImage) -> rusqlite::Resul
         record.trashed_at.map(Timestamp::as_millisecond),
         record.orientation,
     ))?;
-    Ok(())
-}
-
-/// Points (person, hash) to the oldest listed image of that content, else to the oldest in the
-/// trash, else nowhere.
-fn point_dedup(transaction: &Transaction<'_>, image: &StoredImage) -> rusqlite::Result<()> {
-    let (person, hash) = (image.person.0, image.hash.0);
-    let mut find = transaction.prepare_cached(
-        "SELECT id FROM image WHERE blob = ? AND state IN (0, 1) AND person = ? \
-         ORDER BY state, id LIMIT 1",
-    )?;
-    let found: Option<i64> = find.query_row((hash, person), |row| row.get(0)).optional()?;
-    match found {
-        Some(id) => {
-            let sql = "INSERT OR REPLACE INTO dedup (person, hash, image) VALUES (?, ?, ?)";
-            transaction.prepare_cached(sql)?.execute((person, hash, id))?;
-        }
-        None => {
-            let sql = "DELETE FROM dedup WHERE person = ? AND hash = ?";
-            transaction.prepare_cached(sql)?.execute((person, hash))?;
-        }
-    }
     Ok(())
 }
 
