@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::open::{beside, put, remove};
 
 /// Runs the steps that are missing, in one transaction, after a copy of the file was put beside it
-/// (`catalog.db.v1`).
+/// (`catalog.db.v1`). Copies that earlier migrations left go then: of a large catalog each is large.
 pub(super) fn migrate(
     path: &Path,
     connection: &mut Connection,
@@ -28,7 +28,12 @@ pub(super) fn migrate(
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", migrations.len() as i64)?;
-    transaction.commit()
+    transaction.commit()?;
+    for older in 1..version {
+        // One that stays does no harm.
+        let _ = remove(&beside(path, &format!(".v{older}")));
+    }
+    Ok(())
 }
 
 /// Copies the file, its log included. An older copy of the same version (of a migration that was cut
@@ -101,9 +106,14 @@ mod tests {
         assert_eq!(files(directory.path()), ["catalog.db", "catalog.db.v1"]);
         let copy = open(&beside(&path, ".v1"), &format(FIRST)).unwrap();
         assert_eq!((version(&copy), value(&copy).as_str()), (1, "b"));
+        drop(copy);
+        // The next migration leaves its own copy alone.
+        steps.push("INSERT INTO more VALUES (2)");
+        drop(open(&path, &format(&steps)).unwrap());
+        assert_eq!(files(directory.path()), ["catalog.db", "catalog.db.v3"]);
         // What an older program does with it now.
         let error = open(&path, &format(FIRST)).unwrap_err();
-        assert!(matches!(error, DatabaseError::Future { found: 3, known: 1, .. }), "{error}");
+        assert!(matches!(error, DatabaseError::Future { found: 4, known: 1, .. }), "{error}");
     }
 
     #[test]
