@@ -1,7 +1,7 @@
 //! A file that is dropped into a watched folder: how long until another member's daemon tells of it,
 //! beside a synchroniser; what 100,000 at once cost; and a start with 100,000 known ones.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use imgrepo_proto::session::event::EventKind;
 use jiff::Timestamp;
 
 use crate::control;
+use crate::cost::{cpu_seconds, resident};
 use crate::picture::Picture;
 use crate::process::Daemon;
 use crate::report::{Report, quantile};
@@ -114,10 +115,10 @@ fn at_once(work: &Path, many: u64, report: &mut Report) -> anyhow::Result<()> {
     report.add("files moved in at once", many as f64, "files", "");
     report.add("  until all are in the repository", took, "s", "");
     report.add("  a second", many as f64 / took, "files/s", "");
-    report.add("  highest memory of the daemon", status(&ana, "VmHWM:")? / 1024.0, "MiB", "< 150");
-    let before = ticks(&ana)?;
+    report.add("  highest memory of the daemon", highest(&ana)?, "MiB", "< 150");
+    let before = cpu_seconds(ana.pid())?;
     std::thread::sleep(Duration::from_secs(3));
-    report.add("  CPU of the next 3 s", (ticks(&ana)? - before) * 10.0, "ms", "idle");
+    report.add("  CPU of the next 3 s", (cpu_seconds(ana.pid())? - before) * 1000.0, "ms", "idle");
     let code = ana.stop();
     if !code.success() {
         bail!("the daemon ended with {code}");
@@ -129,7 +130,7 @@ fn at_once(work: &Path, many: u64, report: &mut Report) -> anyhow::Result<()> {
     let io = std::fs::read_to_string(format!("/proc/{}/io", ana.pid()))?;
     let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap_or("0");
     report.add("  read meanwhile, queue included", read.parse::<f64>()? / 1e6, "MB", "");
-    report.add("  highest memory of the daemon", status(&ana, "VmHWM:")? / 1024.0, "MiB", "");
+    report.add("  highest memory of the daemon", highest(&ana)?, "MiB", "");
     if scanned.counts.open() + scanned.counts.faults() > 0 {
         bail!("not all are known: {:?}", scanned.counts);
     }
@@ -187,18 +188,8 @@ fn arrivals(home: &Path) -> anyhow::Result<Receiver<(String, Instant)>> {
     Ok(receiver)
 }
 
-/// A size of a process, in KiB.
-fn status(daemon: &Daemon, name: &str) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))?;
-    let line = status.lines().find(|line| line.starts_with(name)).context("no such size")?;
-    Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
-}
-
-/// CPU of a process so far, in hundredths of a second.
-fn ticks(daemon: &Daemon) -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string(PathBuf::from(format!("/proc/{}/stat", daemon.pid())))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let field = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
-    // utime and stime, proc(5).
-    field(11).zip(field(12)).map(|(user, system)| user + system).context("no times")
+/// The most memory that a daemon ever had, in MiB.
+fn highest(daemon: &Daemon) -> anyhow::Result<f64> {
+    let (_, highest) = resident(daemon.pid())?;
+    Ok(highest as f64 / 1024.0)
 }
