@@ -2,15 +2,17 @@
 //! of it; the time comes from outside.
 //!
 //! What somebody waits for goes first; then small pictures of new images, the newest first; then those
-//! that an earlier run left unmade; large ones only when nothing else is left. Of one content one thing
-//! is made at a time. Every list here has a bound: what falls out of it is found again in the catalog,
-//! or made when somebody asks.
+//! that an earlier run left unmade; large ones only when nothing else is left. While images come in, what
+//! nobody waits for keeps to the [`Pace`]. Of one content one thing is made at a time. Every list here
+//! has a bound: what falls out of it is found again in the catalog, or made when somebody asks.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use imgrepo_proto::session::view::Variant;
 use imgrepo_proto::{BlobHash, ImageId};
+
+use super::pace::Pace;
 
 /// Things that are waited for at once. Beyond it requests are `busy`.
 const WANTED: usize = 256;
@@ -78,6 +80,8 @@ pub(super) struct Job {
     pub(super) is_fresh: bool,
     /// How often it failed.
     tries: usize,
+    /// Since when it is under way.
+    since: Instant,
 }
 
 /// What is next.
@@ -125,6 +129,7 @@ pub(super) struct Agenda<W> {
     large: VecDeque<BlobHash>,
     later: Vec<Later>,
     making: HashSet<BlobHash>,
+    pace: Pace,
     search: Search,
     /// Something fell out of `fresh`: the search begins again.
     is_missing: bool,
@@ -142,6 +147,7 @@ impl<W: Waiter> Agenda<W> {
             large: VecDeque::new(),
             later: Vec::new(),
             making: HashSet::new(),
+            pace: Pace::default(),
             search: Search::Due(None),
             is_missing: false,
             is_closed: false,
@@ -172,8 +178,10 @@ impl<W: Waiter> Agenda<W> {
         Ok(())
     }
 
-    /// A new image has this content.
-    pub(super) fn fresh(&mut self, hash: BlobHash) {
+    /// A new image has this content. Whether those who asked what is next are to ask again; else they
+    /// were told when to.
+    pub(super) fn fresh(&mut self, hash: BlobHash, now: Instant) -> bool {
+        let is_news = self.pace.came(now) | self.fresh.is_empty();
         if self.fresh.len() >= FRESH {
             self.fresh.pop_front();
             self.is_missing = true;
@@ -182,6 +190,7 @@ impl<W: Waiter> Agenda<W> {
             }
         }
         self.fresh.push_back(hash);
+        is_news
     }
 
     /// The large picture of this content is worth making when nothing else is to do.
@@ -213,7 +222,7 @@ impl<W: Waiter> Agenda<W> {
         }
         self.drop_gone();
         let job = |task, is_background, is_fresh, tries| {
-            Next::Make(Job { task, is_background, is_fresh, tries })
+            Next::Make(Job { task, is_background, is_fresh, tries, since: now })
         };
         let free = |making: &HashSet<BlobHash>, hash: &BlobHash| !making.contains(hash);
         if let Some(at) = self.wanted.iter().position(|task| free(&self.making, &task.hash))
@@ -221,6 +230,9 @@ impl<W: Waiter> Agenda<W> {
         {
             self.making.insert(task.hash);
             return job(task, false, false, 0);
+        }
+        if let Some(until) = self.pace.rests_until(now) {
+            return Next::Wait(Some(until));
         }
         let small = |hash| Task { hash, part: Part::Small };
         if let Some(at) = self.fresh.iter().rposition(|hash| free(&self.making, hash))
@@ -255,8 +267,8 @@ impl<W: Waiter> Agenda<W> {
     }
 
     /// A job was carried out: who waits for what it made.
-    pub(super) fn done(&mut self, job: Job) -> Vec<W> {
-        self.making.remove(&job.task.hash);
+    pub(super) fn done(&mut self, job: Job, now: Instant) -> Vec<W> {
+        self.ended(job, now);
         self.waiters_of(job.task)
     }
 
@@ -267,7 +279,7 @@ impl<W: Waiter> Agenda<W> {
 
     /// A job failed for no fault of its own: who waits for it. It is tried again later where nobody did.
     pub(super) fn failed(&mut self, job: Job, now: Instant) -> Vec<W> {
-        self.making.remove(&job.task.hash);
+        self.ended(job, now);
         if let Some(pause) = PAUSES.get(job.tries)
             && job.is_background
             && self.later.len() < LATER
@@ -275,6 +287,13 @@ impl<W: Waiter> Agenda<W> {
             self.later.push(Later { at: now + *pause, task: job.task, tries: job.tries + 1 });
         }
         self.waiters_of(job.task)
+    }
+
+    fn ended(&mut self, job: Job, now: Instant) {
+        self.making.remove(&job.task.hash);
+        if job.is_background {
+            self.pace.worked(job.since, now);
+        }
     }
 
     /// Nothing more is begun: all who wait.

@@ -1,6 +1,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::super::pace::{ALONE, CALM};
 use super::*;
 
 /// Somebody with a name, who may go.
@@ -51,8 +52,8 @@ fn what_is_waited_for_goes_first_and_large_ones_last() {
     let now = Instant::now();
     let mut agenda = Agenda::new();
     agenda.large(hash(1));
-    agenda.fresh(hash(2));
-    agenda.fresh(hash(3));
+    agenda.fresh(hash(2), now - CALM);
+    agenda.fresh(hash(3), now - CALM);
     agenda.want(task(4, Part::Large), somebody(1)).unwrap();
     agenda.want(task(5, Part::Small), somebody(2)).unwrap();
     let order: Vec<Task> = (0..4).map(|_| make(&mut agenda, now).task).collect();
@@ -66,6 +67,7 @@ fn what_is_waited_for_goes_first_and_large_ones_last() {
             is_background: true,
             is_fresh: false,
             tries: 0,
+            since: now,
         })
     );
     agenda.found(vec![hash(6), hash(7)], Some(ImageId(9)));
@@ -84,23 +86,44 @@ fn of_one_content_one_thing_is_made_at_a_time_and_all_hear_of_it() {
         agenda.want(task(1, Part::Small), somebody(name)).unwrap();
     }
     agenda.want(task(1, Part::Large), somebody(200)).unwrap();
-    agenda.fresh(hash(1));
+    agenda.fresh(hash(1), now - CALM);
     let small = make(&mut agenda, now);
     assert!(!small.is_background);
     assert_eq!(agenda.next(now), Next::Wait(None), "the content is at work");
     agenda.want(task(1, Part::Small), somebody(201)).unwrap();
-    let heard = agenda.done(small);
+    let heard = agenda.done(small, now);
     assert_eq!(heard.len(), 201);
     let large = make(&mut agenda, now);
     assert_eq!(large.task, task(1, Part::Large));
-    assert_eq!(names(&agenda.done(large)), [200]);
+    assert_eq!(names(&agenda.done(large, now)), [200]);
     let again = make(&mut agenda, now);
     assert!(again.is_background && again.is_fresh);
     agenda.want(task(1, Part::Small), somebody(202)).unwrap();
     agenda.skipped(again);
     let wanted = make(&mut agenda, now);
-    assert_eq!(names(&agenda.done(wanted)), [202]);
+    assert_eq!(names(&agenda.done(wanted, now)), [202]);
     assert_eq!((agenda.next(now), agenda.waiting()), (Next::Wait(None), (0, false)));
+}
+
+#[test]
+fn while_images_come_in_only_what_is_waited_for_is_made() {
+    let start = Instant::now();
+    let mut agenda = agenda();
+    assert!(agenda.fresh(hash(1), start), "nobody looks after it yet");
+    let mut now = start;
+    while now < start + ALONE {
+        assert_eq!(agenda.next(now), Next::Wait(Some((now + CALM).min(start + ALONE))));
+        now += CALM / 2;
+        assert!(!agenda.fresh(hash(2), now), "all were told when to ask again");
+    }
+    let job = make(&mut agenda, now);
+    now += CALM;
+    agenda.fresh(hash(3), now);
+    agenda.done(job, now);
+    agenda.want(task(4, Part::Small), somebody(1)).unwrap();
+    assert!(!make(&mut agenda, now).is_background, "what is waited for is made at once");
+    assert_eq!(agenda.next(now), Next::Wait(Some(now + CALM)));
+    assert!(make(&mut agenda, now + CALM).is_fresh);
 }
 
 #[test]
@@ -120,7 +143,7 @@ fn what_nobody_waits_for_any_more_is_not_made() {
 fn what_fails_is_tried_again_a_few_times() {
     let mut now = Instant::now();
     let mut agenda = agenda();
-    agenda.fresh(hash(1));
+    agenda.fresh(hash(1), now - CALM);
     let mut job = make(&mut agenda, now);
     for pause in PAUSES {
         assert!(agenda.failed(job, now).is_empty());
@@ -142,7 +165,7 @@ fn every_list_has_a_bound() {
     let mut agenda = agenda();
     let count = u32::try_from(FRESH).unwrap();
     for of in 0..count + 5 {
-        agenda.fresh(hash(of));
+        agenda.fresh(hash(of), now - CALM);
     }
     assert_eq!(agenda.waiting(), (FRESH, true), "the rest is in the catalog");
     let gone = somebody(0);
@@ -158,7 +181,7 @@ fn every_list_has_a_bound() {
     assert!(agenda.want(task(9999, Part::Large), somebody(1)).is_err());
     assert_eq!(make(&mut agenda, now).task.hash, hash(9999));
     while let Next::Make(job) = agenda.next(now) {
-        agenda.done(job);
+        agenda.done(job, now);
     }
     for of in 0..1000 {
         agenda.large(hash(of));
@@ -170,7 +193,7 @@ fn every_list_has_a_bound() {
 fn at_the_end_nothing_is_begun_and_all_who_wait_are_told() {
     let now = Instant::now();
     let mut agenda = agenda();
-    agenda.fresh(hash(1));
+    agenda.fresh(hash(1), now - CALM);
     agenda.want(task(2, Part::Small), somebody(1)).unwrap();
     agenda.want(task(3, Part::Small), somebody(2)).unwrap();
     let job = make(&mut agenda, now);
@@ -179,5 +202,5 @@ fn at_the_end_nothing_is_begun_and_all_who_wait_are_told() {
     assert_eq!(told, [1, 2]);
     assert_eq!(agenda.next(now), Next::Stop);
     assert!(agenda.want(task(2, Part::Small), somebody(1)).is_err());
-    assert!(agenda.done(job).is_empty());
+    assert!(agenda.done(job, now).is_empty());
 }

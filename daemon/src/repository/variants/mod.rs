@@ -6,6 +6,7 @@
 
 mod agenda;
 mod notes;
+mod pace;
 mod workshop;
 
 use std::io;

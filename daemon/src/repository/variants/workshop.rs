@@ -139,8 +139,11 @@ impl Workshop {
 
     /// A new image has this content. Takes no time.
     pub(super) fn fresh(&self, hash: BlobHash) {
-        self.shared.agenda().fresh(hash);
-        self.shared.changed.notify_one();
+        let is_news = self.shared.agenda().fresh(hash, Instant::now());
+        if is_news {
+            // Each is told when it may begin.
+            self.shared.changed.notify_all();
+        }
     }
 
     /// What making pictures of this content came to. Blocks.
@@ -252,7 +255,7 @@ impl Shared {
         };
         let waiters = match &outcome {
             Err(NotMade::Passing(_)) => self.agenda().failed(job, Instant::now()),
-            _ => self.agenda().done(job),
+            _ => self.agenda().done(job, Instant::now()),
         };
         // Another thread may have passed over what this job held up.
         self.changed.notify_one();
