@@ -1,12 +1,14 @@
 //! Images of 3 MB up and down on one session, hashed and durable, beside bare tokio-tungstenite with
 //! the same messages in the same run, in turn. The server's processor time for each gigabyte stands
-//! beside the bare one's: it hardly depends on what else the machine does.
+//! beside the bare one's, which keeps nothing, and beside that of writing the same files and no more: it
+//! depends on what else the machine does only where its memory does.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::anyhow;
+use tokio::task::block_in_place;
 
 use crate::bare::{self, Bare};
 use crate::cost::cpu_seconds;
@@ -14,6 +16,7 @@ use crate::picture::Picture;
 use crate::process::Daemon;
 use crate::report::{Report, median};
 use crate::session::V2;
+use crate::small;
 use crate::tls::{down, up};
 
 const IMAGE_BYTES: usize = 3_000_000;
@@ -60,6 +63,7 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
     let bare = Bare::start()?;
     let mut plain = bare.open().await?;
     let mut ways: [[Way; 2]; 2] = Default::default();
+    let mut files = Way::default();
     // The first round warms up and does not count.
     for round in 0..=ROUNDS {
         let picture = |n: usize| {
@@ -69,14 +73,18 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
         let counts = round > 0;
         let [[our_up, bare_up], [our_down, bare_down]] = &mut ways;
         let mut images = Vec::new();
-        let work = async {
+        let upload = async {
             images = up(&session, &pictures).await?;
             Ok(())
         };
-        our_up.time(server.pid(), counts, work).await?;
+        our_up.time(server.pid(), counts, upload).await?;
         bare_up.time(bare.pid(), counts, plain.up(&pictures)).await?;
         our_down.time(server.pid(), counts, down(&session, &images, &pictures)).await?;
         bare_down.time(bare.pid(), counts, plain.down(IMAGES, IMAGE_BYTES)).await?;
+        let directory = work.join(format!("files-{round}"));
+        let write = || small::files(&directory, &pictures).map(drop);
+        files.time(std::process::id(), counts, async { block_in_place(write) }).await?;
+        std::fs::remove_dir_all(&directory)?;
     }
     let names = [
         [
@@ -111,6 +119,8 @@ pub(crate) async fn measure(work: &Path, report: &mut Report) -> anyhow::Result<
         report.add(names[5], ours.client_seconds / gigabytes, "s", "");
         report.add(names[6], bare.client_seconds / gigabytes, "s", "");
     }
+    report.add("the same files, written and synced alone", median(&files.rates), "MB/s", "");
+    report.add("  processor time for 1 GB", files.server_seconds / gigabytes, "s", "");
     Ok(())
 }
 

@@ -118,7 +118,7 @@ pub(crate) async fn uploads(
 }
 
 /// Files a second.
-fn files(directory: &Path, pictures: &[Picture]) -> anyhow::Result<f64> {
+pub(crate) fn files(directory: &Path, pictures: &[Picture]) -> anyhow::Result<f64> {
     std::fs::create_dir(directory)?;
     let next = AtomicUsize::new(0);
     let started = Instant::now();
