@@ -17,6 +17,7 @@ pub(super) const FORMAT: Format<'_> = Format {
         include_str!("schema/0004.sql"),
         include_str!("schema/0005.sql"),
         include_str!("schema/0006.sql"),
+        include_str!("schema/0007.sql"),
     ],
     first: "INSERT INTO meta (key, value) VALUES ('repository', lower(hex(randomblob(16))))",
     tables: &[
