@@ -26,8 +26,8 @@ help:
 	@echo 'make fuzz-smoke'
 	@echo '               random bytes to what reads the words of strangers, a minute each'
 	@echo 'make fuzz      the same for longer (FUZZ_SECONDS=600 each)'
-	@echo 'make torture   the long proofs: kills, cut lines, power cuts, each fsync left out in turn,'
-	@echo '               and SEEDS=10000 simulated worlds'
+	@echo 'make torture   the long proofs, an hour: KILLS=1000, LINE_CUTS=1000, CUTS=300 of the power, each'
+	@echo '               fsync left out in turn, and SEEDS=10000 simulated worlds'
 	@echo 'make bench     figures, each beside its yardstick, to $(TARGET)/bench/'
 	@echo 'make bench-peers'
 	@echo '               the same work for dufs and copyparty, where they are installed, and for us'
@@ -66,14 +66,14 @@ torture: mutant
 	cargo build
 	$(MAKE) --no-print-directory test-autobahn
 	@# One after the other: each is a proof by itself and wants the disk for itself.
-	IMGREPO_KILLS=$(or $(KILLS),100) cargo test -p imgrepod --test proofs kill:: -- --nocapture --skip queue_kill::
+	IMGREPO_KILLS=$(or $(KILLS),1000) cargo test -p imgrepod --test proofs kill:: -- --nocapture --skip queue_kill::
 	IMGREPO_BACKUPS=$(or $(BACKUPS),30) cargo test -p imgrepod --test proofs backup:: -- --nocapture
 	IMGREPO_CUTS=$(or $(LINE_CUTS),1000) cargo test -p imgrepod --test proofs cuts:: -- --nocapture
-	IMGREPO_KILLS=$(or $(KILLS),200) IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
+	IMGREPO_KILLS=$(or $(QUEUE_KILLS),200) IMGREPO_POWER_CUTS=$(or $(QUEUE_CUTS),50) \
 		cargo test -p imgrepod --test proofs queue_kill:: -- --nocapture --test-threads=1
 	cargo test -p imgrepod --test proofs half_open:: -- --nocapture --ignored --test-threads=1
 	cargo test -p imgrepod --test proofs behind_proxy:: -- --nocapture --ignored
-	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),50) \
+	IMGREPO_MUTANT=$(abspath $(MUTANT)) IMGREPO_MUTANTS=all IMGREPO_POWER_CUTS=$(or $(CUTS),300) \
 		cargo test -p imgrepod --test proofs power_cut:: -- --nocapture --test-threads=1
 	IMGREPO_SEEDS=$(or $(SEEDS),10000) cargo test -p imgrepod --features mutants --test simulation \
 		-- --nocapture --test-threads=1
