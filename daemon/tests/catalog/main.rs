@@ -8,6 +8,7 @@
 
 mod conformance;
 mod files;
+mod frozen;
 mod histories;
 mod imports;
 mod many;
