@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Says what is missing on this system for `make demo` or `make test`, and the exact fix for each.
-# Installs nothing. Usage: scripts/check.sh demo|test
+# Installs nothing. Usage: scripts/check.sh demo|test [what was asked of make]
 set -u
 cd "$(dirname "$0")/.."
 for_what=${1:-test}
+asked=${2:-$for_what}
 missing=0
 
 miss() { # what, why, fix
@@ -43,4 +44,4 @@ if [ "$for_what" = test ]; then
     fi
 fi
 
-[ "$missing" = 0 ] || { echo "then run \`make $for_what\` again" >&2; exit 1; }
+[ "$missing" = 0 ] || { echo "then run \`make $asked\` again" >&2; exit 1; }

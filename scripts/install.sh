@@ -49,7 +49,7 @@ if [ "$what" = uninstall ]; then
 fi
 [ "$what" = install ] || { echo "usage: scripts/install.sh install|uninstall" >&2; exit 2; }
 
-scripts/check.sh demo
+scripts/check.sh demo install
 profile=${PROFILE:-release}
 built=${CARGO_TARGET_DIR:-target}/$profile
 [ "$profile" != dev ] || built=${CARGO_TARGET_DIR:-target}/debug
@@ -67,6 +67,10 @@ cargo build --locked --profile "$profile" "${packages[@]}"
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 install -D -m 755 -t "$stage/bin" "${programs[@]/#/$built/}"
+# The lines of the sources are for who works on these: four fifths of the bytes.
+if [ "$profile" = release ] && command -v strip >/dev/null; then
+    strip --strip-debug "${programs[@]/#/$stage/bin/}"
+fi
 "$built/imgctl" man "$stage"
 "$built/imgrepod" man "$stage"
 if [ "$window" = yes ]; then
