@@ -100,6 +100,14 @@ pub(crate) fn write(path: &Path, place: Place) -> io::Result<()> {
 }
 
 impl Place {
+    /// No wider and no higher than this monitor, in logical pixels: one that a larger monitor had, or the
+    /// default on a small one, would hang over its edge.
+    pub(crate) fn within(mut self, (width, height): (f64, f64)) -> Place {
+        self.width = self.width.min(width).max(SMALLEST.0);
+        self.height = self.height.min(height).max(SMALLEST.1);
+        self
+    }
+
     /// Without its place where that is on none of these monitors.
     pub(crate) fn on(mut self, monitors: &[Monitor]) -> Place {
         let is_reachable = |(x, y): (i32, i32)| {
@@ -150,6 +158,15 @@ mod tests {
             assert_eq!(std::fs::read_to_string(path.with_extension("json.unread")).unwrap(), bad);
             assert_eq!(read(&path), Ok(Place::default()), "it is out of the way");
         }
+    }
+
+    #[test]
+    fn it_is_no_larger_than_a_monitor() {
+        let size = |place: Place| (place.width, place.height);
+        assert_eq!(size(KEPT.within((1920.0, 1080.0))), (900.5, 700.0));
+        assert_eq!(size(Place::default().within((1366.0, 768.0))), (1180.0, 768.0));
+        assert_eq!(size(KEPT.within((640.0, 400.0))), (640.0, 400.0));
+        assert_eq!(size(KEPT.within((0.0, 0.0))), SMALLEST);
     }
 
     #[test]

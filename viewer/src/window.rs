@@ -76,7 +76,17 @@ pub(crate) fn open(
         let (at, size) = (monitor.position(), monitor.size());
         ((at.x, at.y), (size.width, size.height))
     });
-    let place = kept.unwrap_or_default().on(&monitors.collect::<Vec<_>>());
+    let mut place = kept.unwrap_or_default().on(&monitors.collect::<Vec<_>>());
+    // Of several the largest: on which one it opens is the desktop's to say.
+    let sizes = events.available_monitors().map(|monitor| {
+        let size = monitor.size().to_logical::<f64>(monitor.scale_factor());
+        (size.width, size.height)
+    });
+    if let Some(largest) =
+        sizes.max_by(|one, other| (one.0 * one.1).total_cmp(&(other.0 * other.1)))
+    {
+        place = place.within(largest);
+    }
     let frame = frame(&events, place).map_err(|error| unopened(&error))?;
     let mut context = WebContext::new(Some(paths.cache.join("window")));
     context.set_allows_automation(wanted.automation);
