@@ -21,7 +21,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn known(&self, folder: FolderId, directory: PathBuf) -> Result<Vec<Known>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let sql = format!(
                 "SELECT id, directory, file, state, {STAMP} FROM upload \
                  WHERE folder = ? AND directory = ? AND put_away = 0"
@@ -45,7 +45,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn known_directories(&self, folder: FolderId) -> Result<Vec<PathBuf>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             // From one directory to the next: not through all their files.
             let sql = "SELECT min(directory) FROM upload WHERE folder = ? AND directory > ?";
             let mut ask = db.prepare_cached(sql)?;
@@ -116,7 +116,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn settling(&self, folder: FolderId) -> Result<Vec<PathBuf>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let sql = "SELECT directory, file FROM upload WHERE folder = ? AND state = 'settling'";
             let mut ask = db.prepare_cached(sql)?;
             let paths = ask.query_map([folder.0], |row| file(row, 0))?;
@@ -130,7 +130,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn receipts(&self, folder: FolderId, limit: u32) -> Result<Vec<Receipt>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let sql = format!(
                 "SELECT id, directory, file, hash, {STAMP} FROM upload \
                  WHERE folder = ? AND state IN ('stored', 'duplicate') AND put_away = 0 \
@@ -175,7 +175,7 @@ impl State {
         folder: Option<FolderId>,
         membership: MembershipId,
     ) -> Result<Counts, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let sql = "SELECT state, count FROM tally \
                  WHERE membership = ?1 AND (?2 IS NULL OR folder = ?2)";
             let mut ask = db.prepare_cached(sql)?;
@@ -198,7 +198,7 @@ impl State {
         folder: FolderId,
         limit: u32,
     ) -> Result<Vec<QueuedUpload>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let sql = format!(
                 "SELECT {QUEUED} FROM upload u JOIN folder f ON f.id = u.folder \
                  WHERE u.folder = ? AND u.state IN ('ignored', 'refused', 'failed') \
@@ -216,7 +216,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn story(&self, path: PathBuf) -> Result<Option<QueuedUpload>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let (directory, name) = place(&path);
             let sql = |folder: &str| {
                 format!(

@@ -59,7 +59,7 @@ impl State {
         url: String,
         person: PersonName,
     ) -> Result<Option<MembershipId>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let sql = "SELECT id FROM membership WHERE url = ? AND person = ? \
                  ORDER BY met DESC LIMIT 1";
             let mut ask = db.prepare_cached(sql)?;
@@ -89,7 +89,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn folders(&self) -> Result<Vec<Folder>, Refusal> {
-        self.soon(|db| {
+        self.read(|db| {
             let sql = format!("SELECT {FOLDER} FROM folder ORDER BY id");
             let mut ask = db.prepare_cached(&sql)?;
             let all = ask.query_map([], folder)?.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -182,7 +182,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn told(&self) -> Result<Told, Refusal> {
-        self.soon(|db| {
+        self.read(|db| {
             let value = |key: &str| -> rusqlite::Result<Option<u64>> {
                 let mut ask = db.prepare_cached("SELECT value FROM setting WHERE key = ?")?;
                 let value: Option<i64> = ask.query_row([key], |row| row.get(0)).optional()?;

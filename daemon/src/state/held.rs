@@ -37,7 +37,7 @@ impl State {
         membership: MembershipId,
         hashes: Vec<BlobHash>,
     ) -> Result<Vec<Held>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             // Once through all that is done: there is no index for what is asked in years.
             let wanted: Vec<String> = hashes.iter().map(BlobHash::to_string).collect();
             let wanted = serde_json::to_string(&wanted).unwrap_or_default();

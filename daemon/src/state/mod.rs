@@ -289,7 +289,15 @@ impl State {
         self.ask(Durability::Synced, act).await
     }
 
-    /// Asks for something that is found again after one, or only read.
+    /// What only reads: it is answered on a full disk too, whatever is to be written meanwhile.
+    async fn read<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.ask(Durability::Read, act).await
+    }
+
+    /// Asks for something that is found again after one.
     async fn soon<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,

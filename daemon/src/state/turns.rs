@@ -90,7 +90,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn still_sending(&self, ids: Vec<UploadId>) -> Result<Vec<UploadId>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let sql = "SELECT 1 FROM upload WHERE id = ? AND state = 'sending'";
             let mut ask = db.prepare_cached(sql)?;
             let mut still = Vec::new();

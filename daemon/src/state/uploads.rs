@@ -70,7 +70,7 @@ impl State {
         after: Option<UploadId>,
         limit: u32,
     ) -> Result<Vec<QueuedUpload>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             // Of all, most are this membership's: they are gone through by their numbers.
             let which = match all {
                 true => "+u.membership = ?".to_owned(),
@@ -181,7 +181,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn left(&self, membership: Option<MembershipId>) -> Result<(u64, u64), Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             let sql = "SELECT coalesce(sum(iif(membership = ?1, bytes, 0)), 0), \
                      coalesce(sum(iif(membership = ?1, 0, count)), 0) FROM tally \
                  WHERE state IN ('settling', 'queued', 'sending', 'waiting')";
@@ -198,7 +198,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn waits(&self, membership: MembershipId) -> Result<Option<Refusal>, Refusal> {
-        self.soon(move |db| {
+        self.read(move |db| {
             // The first of a stretch of an index for each lane, however many wait.
             let sql = "SELECT error FROM upload WHERE membership = ? AND large = ? \
                  AND state = 'waiting' AND retry_at > 0 ORDER BY retry_at LIMIT 1";
@@ -219,7 +219,7 @@ impl State {
     /// # Errors
     /// As [`State::join`].
     pub async fn spooled(&self) -> Result<Vec<u64>, Refusal> {
-        self.soon(|db| {
+        self.read(|db| {
             let sql = "SELECT spool FROM upload WHERE spool IS NOT NULL \
                  AND state NOT IN ('stored', 'duplicate', 'cancelled')";
             let mut ask = db.prepare(sql)?;

@@ -1,5 +1,6 @@
 //! The thread that owns the state's connection: takes what is asked, as much as waits, does it in one
-//! transaction, and answers after the commit. Started by [`super::State::open`], ended by
+//! transaction, and answers after the commit. What only reads goes first and by itself: it does not
+//! fail with what cannot be written. Started by [`super::State::open`], ended by
 //! [`super::State::close`].
 //!
 //! What must not be lost is synced, and shares the sync with all that came with it. What a scan or a
@@ -20,6 +21,8 @@ const GROUP: usize = 128;
 /// Whether an answer waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
+    /// Nothing is written.
+    Read,
     /// It survives a power cut.
     Synced,
     /// It survives the process; after a power cut it is found again by other means.
@@ -136,10 +139,27 @@ impl Worker {
             let is_full = group.len() >= GROUP || closing.is_some();
             next = if is_full { None } else { self.jobs.try_recv().ok() };
         }
-        if !group.is_empty() {
-            self.commit(group);
+        let is_read = |(durability, _): &(Durability, Act)| *durability == Durability::Read;
+        let (reads, writes): (Vec<_>, Vec<_>) = group.into_iter().partition(is_read);
+        if !reads.is_empty() {
+            self.read(reads);
+        }
+        if !writes.is_empty() {
+            self.commit(writes);
         }
         closing
+    }
+
+    /// Answers what only reads. Nobody has heard yet of what came with it, so it need not see that.
+    fn read(&self, reads: Vec<(Durability, Act)>) {
+        let before = self.connection.total_changes();
+        let ready = self.undo().map_err(|error| cannot(&self.path, &error));
+        for (_, act) in reads {
+            let connection = ready.as_ref().map(|()| &self.connection).map_err(Clone::clone);
+            let (_, tell) = act(connection, &self.path);
+            tell(Ok(()));
+        }
+        debug_assert_eq!(self.connection.total_changes(), before, "what only reads has written");
     }
 
     fn close(self, closed: oneshot::Sender<()>) {
@@ -209,10 +229,16 @@ impl Worker {
         committed.map_err(|error| cannot(&self.path, &error))
     }
 
-    fn begin(&mut self, synced: bool) -> rusqlite::Result<()> {
-        if !self.connection.is_autocommit() {
-            self.connection.execute_batch("ROLLBACK")?;
+    /// Undoes what a transaction that failed left open.
+    fn undo(&self) -> rusqlite::Result<()> {
+        match self.connection.is_autocommit() {
+            true => Ok(()),
+            false => self.connection.execute_batch("ROLLBACK"),
         }
+    }
+
+    fn begin(&mut self, synced: bool) -> rusqlite::Result<()> {
+        self.undo()?;
         if self.is_synced != synced {
             let level = if synced { "full" } else { "normal" };
             self.connection.pragma_update(None, "synchronous", level)?;

@@ -108,6 +108,13 @@ async fn a_look_that_cannot_be_written_down_is_none() {
     assert!(note.contains("no room"), "{note}");
     let told = watch.rescan(None).await.unwrap();
     assert!(told[0].why.as_ref().unwrap().contains("no room") && told[0].hint.is_some());
+    // What only reads does not fail with what cannot be written beside it.
+    let id = state.folders().await.unwrap()[0].id;
+    for _ in 0..50 {
+        let write = state.folder_scanned(id, Timestamp::now());
+        let (_, read) = tokio::join!(write, state.folders());
+        read.unwrap();
+    }
     std::fs::remove_file(ballast).unwrap();
     watch.look().await.unwrap();
     assert!(state.story(path).await.unwrap().is_some());

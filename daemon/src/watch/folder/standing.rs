@@ -79,6 +79,8 @@ impl Task {
                 }
                 self.next_scan = now + self.settings.poll;
                 self.live.send_modify(|live| {
+                    // All of it is looked at again: what events told of it is not known either.
+                    live.state = FolderState::Scanning;
                     live.why = Some(refusal.message);
                     live.hint = refusal.hint;
                 });
