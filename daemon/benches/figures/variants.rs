@@ -58,7 +58,7 @@ const LOADS: [Load; 2] = [
         ratio: "  ratio to a server that makes none",
         sides: (4000, 3000),
         noise: 42,
-        // Long enough that pictures have their part of the time: a row's first second goes alone.
+        // Somewhat more than a second, which a row has for itself: little of it is beside pictures.
         images: 240,
         in_flight: 4,
     },

@@ -235,7 +235,7 @@ fn a_catalog_of_version_5_opens_for_ever() {
     assert_eq!(counters, [40, 40]);
 }
 
-/// The version of a catalog's file, and which of these tables it has.
+/// The version of a catalog's file, and whether it has the table of contents, which version 7 dropped.
 fn layout(path: &Path) -> (u32, bool) {
     let file = rusqlite::Connection::open(path).unwrap();
     let version = file.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
